@@ -1,0 +1,95 @@
+"""What the engine needs to know about a search space: the `Space` protocol and its law in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+A = TypeVar("A", bound=Hashable)
+
+
+@dataclass(frozen=True, eq=False)
+class AtomBlock:
+    """Consecutive coordinates that jointly take one of `K` equally likely values.
+
+    The coordinates are `start .. start + width` of the flattened encoding; `atoms` is `K x width`.
+    A fixed part of the encoding is a block with one atom, a categorical choice one whose atoms are
+    one-hot, an integer on a grid one whose atoms are the `K x 1` grid points.
+    """
+
+    start: int
+    atoms: Tensor
+
+    @property
+    def width(self) -> int:
+        """Number of coordinates."""
+        return int(self.atoms.shape[1])
+
+
+@dataclass(frozen=True)
+class UniformBlock:
+    """One coordinate, uniform on [0, 1]."""
+
+    start: int
+    width: int = 1
+
+
+Block = AtomBlock | UniformBlock
+
+
+class Space(Protocol[A]):
+    """A set of architectures and its tensor form.
+
+    An architecture is any hashable value whose `str` is its public string form. Its encoding is a
+    tensor of shape `space.shape` (`N x F` for graphs of N nodes with F operations, `D` for products),
+    with values in [0, 1]. Batches are `B x *shape`.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int | None:
+        """Number of architectures with distinct canonical form; None if it is infinite."""
+
+    @property
+    def blocks(self) -> Sequence[Block] | None:
+        """The uniform law over the space as independent blocks that cover the flattened encoding.
+
+        None if the law does not factorise; a trained denoiser is needed then.
+        """
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> list[A]:
+        """Draw `n` architectures uniformly, with replacement."""
+
+    def encode(self, archs: Sequence[A]) -> Tensor:
+        """Encode architectures as `B x *shape`, double precision, on the CPU."""
+
+    def decode(self, x: Tensor) -> list[A]:
+        """Return the nearest architecture of each (possibly relaxed) encoding, `B x *shape`."""
+
+    def is_valid(self, arch: A) -> bool:
+        """Whether `arch` belongs to the space."""
+
+    def canonical(self, arch: A) -> Hashable:
+        """A key that is equal for architectures that compute the same function family."""
+
+    def parse(self, text: str) -> A:
+        """Inverse of `str(arch)`; raises ValueError that says what is wrong with `text`."""
+
+    def neighbors(self, arch: A, generator: torch.Generator | None = None) -> list[A]:
+        """The valid architectures that differ from `arch` in one decision.
+
+        Decisions on a continuum give a few random steps each, drawn from `generator`.
+        """
+
+    def features(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Groups of features for a surrogate, each `B x K_i`, differentiable in `x` (`B x *shape`).
+
+        Equal for architectures of equal canonical form. A space without structure returns its
+        flattened encoding as the only group.
+        """
