@@ -1,0 +1,1 @@
+"""DiffusionNAG: guided diffusion over neural architectures."""

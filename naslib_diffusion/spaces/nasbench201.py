@@ -1,0 +1,161 @@
+"""NAS-Bench-201 (Dong and Yang, ICLR 2020): cells of four nodes whose six edges carry operations.
+
+Edges are listed in the order of the string form, by target:
+0->1, 0->2, 1->2, 0->3, 1->3, 2->3. As a graph of operations (the line graph) a cell has eight
+nodes: input, the six edges, output.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from naslib_diffusion.spaces.base import AtomBlock, Block
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+NONE, SKIP, CONV1, CONV3, POOL = range(5)
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))
+"""The four input-output paths as indices into `EDGES`."""
+
+ADJACENCY = tuple((0, 1 + e) for e, (source, _) in enumerate(EDGES) if source == 0) + tuple(
+    (1 + e, 1 + f if f is not None else 7)
+    for e, (_, target) in enumerate(EDGES)
+    for f in ([g for g, (s, _) in enumerate(EDGES) if s == target] or [None])
+)
+"""Edges (i, j) of the line graph over the eight nodes input, six operations, output."""
+
+_STRING = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
+_NASLIB_OPERATIONS = (SKIP, NONE, CONV3, CONV1, POOL)
+_NASLIB_EDGES = tuple(EDGES.index(e) for e in ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell: six indices into `OPERATIONS`, in the order of `EDGES`."""
+
+    operations: tuple[int, ...]
+
+    def __str__(self) -> str:
+        a, b, c, d, e, f = (OPERATIONS[i] for i in self.operations)
+        return f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|"
+
+    def to_naslib(self) -> tuple[int, ...]:
+        """Return NASLib's six operation indices (edges by source, its own operation order)."""
+        return tuple(_NASLIB_OPERATIONS.index(self.operations[e]) for e in _NASLIB_EDGES)
+
+    @staticmethod
+    def from_naslib(indices: Sequence[int]) -> Cell:
+        """Inverse of `to_naslib`."""
+        operations = [0] * 6
+        for edge, index in zip(_NASLIB_EDGES, indices, strict=True):
+            operations[edge] = _NASLIB_OPERATIONS[int(index)]
+        return Cell(tuple(operations))
+
+
+class NASBench201:
+    """The 15,625 cells of NAS-Bench-201; 6,466 up to isomorphism.
+
+    Encodings are `B x 8 x 7`: one row per node of the line graph, one column per operation in the
+    order input, output, none, skip_connect, nor_conv_1x1, nor_conv_3x3, avg_pool_3x3.
+    """
+
+    name = "nasbench201"
+    shape = (8, 7)
+    size = 6466
+
+    @functools.cached_property
+    def blocks(self) -> Sequence[Block]:
+        """Fixed end nodes and six operations, each uniform over the five."""
+        eye = torch.eye(7, dtype=torch.double)
+        ends = AtomBlock(0, eye[:1]), AtomBlock(49, eye[1:2])
+        return (ends[0], *(AtomBlock(7 * node, eye[2:]) for node in range(1, 7)), ends[1])
+
+    def __iter__(self) -> itertools.starmap[Cell]:
+        """Iterate over all 15,625 cells."""
+        return itertools.starmap(
+            lambda *ops: Cell(ops), itertools.product(range(len(OPERATIONS)), repeat=6)
+        )
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> list[Cell]:
+        """Draw `n` cells uniformly over the 15,625 strings."""
+        rows = torch.randint(len(OPERATIONS), (n, 6), generator=generator).tolist()
+        return [Cell(tuple(row)) for row in rows]
+
+    def encode(self, archs: Sequence[Cell]) -> Tensor:
+        """Encode cells as one-hots, `B x 8 x 7`."""
+        operations = torch.tensor([a.operations for a in archs], dtype=torch.long).view(-1, 6)
+        rows = functional.pad(operations + 2, (1, 1))
+        rows[:, -1] = 1
+        return functional.one_hot(rows, 7).double()
+
+    def decode(self, x: Tensor) -> list[Cell]:
+        """Take the likeliest of the five operations at each edge."""
+        return [Cell(tuple(row)) for row in x[:, 1:7, 2:].argmax(-1).tolist()]
+
+    def is_valid(self, arch: Cell) -> bool:
+        """Whether `arch` has six known operations; a cell without any path is valid too."""
+        operations = arch.operations
+        return len(operations) == 6 and all(0 <= op < len(OPERATIONS) for op in operations)
+
+    def canonical(self, arch: Cell) -> str:
+        """Return the isomorphism class: skips contracted, zeros marked, inputs sorted."""
+        return _canonical(arch.operations)
+
+    def parse(self, text: str) -> Cell:
+        """Read the string form `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`."""
+        match = _STRING.fullmatch(text.strip())
+        if not match:
+            raise ValueError(
+                f"{text!r} is not a NAS-Bench-201 cell; expected |op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
+            )
+        unknown = [op for op in match.groups() if op not in OPERATIONS]
+        if unknown:
+            raise ValueError(
+                f"unknown operation {unknown[0]!r} in {text!r}; known: {', '.join(OPERATIONS)}"
+            )
+        return Cell(tuple(OPERATIONS.index(op) for op in match.groups()))
+
+    def neighbors(self, arch: Cell, generator: torch.Generator | None = None) -> list[Cell]:
+        """Return the 24 cells that differ in one operation."""
+        ops = arch.operations
+        return [
+            Cell((*ops[:edge], op, *ops[edge + 1 :]))
+            for edge in range(6)
+            for op in range(len(OPERATIONS))
+            if op != ops[edge]
+        ]
+
+    def features(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return path and summary features; see `nasbench201_features`."""
+        from naslib_diffusion.spaces.nasbench201_features import cell_features
+
+        return cell_features(x[:, 1:7, 2:])
+
+
+@functools.lru_cache(maxsize=None)
+def _canonical(operations: tuple[int, ...]) -> str:
+    """Describe the output node by what flows into it, recursively (Dong and Yang, 2020).
+
+    `#` is a zero: it stays in a sum, as in the benchmark's own classes, of which there are 6,466.
+    """
+    nodes = ["0"]
+    for target in (1, 2, 3):
+        inputs = []
+        for operation, (source, sink) in zip(operations, EDGES, strict=True):
+            if sink != target:
+                continue
+            before = nodes[source]
+            if operation == NONE or before == "#":
+                inputs.append("#")
+            else:
+                inputs.append(before if operation == SKIP else f"({before})@{OPERATIONS[operation]}")
+        nodes.append("+".join(sorted(inputs)))
+    return nodes[3]
