@@ -1,0 +1,166 @@
+"""The denoiser in closed form, for spaces whose uniform law factorises; and what a denoiser is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from naslib_diffusion.spaces.base import AtomBlock, Block, Space, UniformBlock
+
+Sigma = float | Tensor
+"""A noise level: a number, a scalar tensor, or one per row (`B`)."""
+
+MAX_LOGITS = 2**23
+"""Rows are processed in chunks of at most this many logits, to bound memory (64 MiB in double)."""
+
+
+class Denoiser(Protocol):
+    """Estimates clean architectures from noisy ones: `E[x0 | x0 + sigma z = x]`.
+
+    Maps `x` (`B x *shape`) and a positive `sigma` to `B x *shape` of the same dtype and device.
+    """
+
+    def __call__(self, x: Tensor, sigma: Sigma) -> Tensor:
+        """Return the clean estimate."""
+
+
+def score(denoiser: Denoiser, x: Tensor, sigma: Sigma) -> Tensor:
+    """Score of the noisy law, `grad log p(x) = (D(x) - x) / sigma^2` (Tweedie), `B x *shape`."""
+    return (denoiser(x, sigma) - x) / per_row(sigma, x) ** 2
+
+
+def per_row(value: Sigma, x: Tensor) -> Tensor:
+    """Shape a number, a scalar tensor or `B` numbers to broadcast against `x`, `B x *shape`.
+
+    Raises:
+        ValueError: if `value` is neither a scalar nor one number per row of `x`.
+    """
+    value = torch.as_tensor(value, dtype=x.dtype, device=x.device)
+    if value.ndim and value.shape != x.shape[:1]:
+        raise ValueError(
+            f"expected a scalar or {len(x)} numbers, one per row, not shape {tuple(value.shape)}"
+        )
+    return value.view(-1, *[1] * (x.ndim - 1))
+
+
+class ExactDenoiser:
+    """Posterior mean under the uniform law over a space that factorises into blocks.
+
+    A block whose coordinates take one of K values `a_k` has
+    `E[x0 | x] = sum_k w_k a_k` with `w = softmax((x . a_k - |a_k|^2 / 2) / sigma^2)`;
+    a uniform coordinate has the mean of a normal law truncated to [0, 1].
+    Blocks with equal atoms are processed together, wherever they lie.
+
+    Args:
+        space: a space with `blocks`, or the blocks themselves, which must cover the flattened
+            encoding. A whole enumerated space may be one block.
+        device: where the atoms live; inputs must be there too.
+
+    Raises:
+        ValueError: if the law of the space does not factorise, or blocks overlap or leave gaps.
+    """
+
+    def __init__(
+        self,
+        space: Space[Any] | Sequence[Block],
+        device: torch.device | str | None = None,
+        dtype: torch.dtype = torch.double,
+    ) -> None:
+        blocks = space if isinstance(space, Sequence) else space.blocks
+        if blocks is None:
+            name = getattr(space, "name", space)
+            raise ValueError(
+                f"the law of space {name!r} does not factorise: give a trained denoiser"
+            )
+        uniform = [block.start for block in blocks if isinstance(block, UniformBlock)]
+        groups = _group([block for block in blocks if isinstance(block, AtomBlock)])
+        columns = [
+            torch.tensor(uniform, dtype=torch.long),
+            *(index.flatten() for index, _ in groups),
+        ]
+        order = torch.cat(columns)
+        if not torch.equal(order.sort().values, torch.arange(len(order))):
+            raise ValueError("blocks must cover the flattened encoding once, without gaps")
+        self._uniform = columns[0].to(device)
+        self._groups = [(index.to(device), atoms.to(device, dtype)) for index, atoms in groups]
+        self._inverse = order.argsort().to(device)
+
+    def __call__(self, x: Tensor, sigma: Sigma) -> Tensor:
+        """Return the posterior mean, `B x *shape`, differentiable in `x`.
+
+        Args:
+            x: noisy encodings, `B x *shape`.
+            sigma: positive noise level, a scalar or `B`.
+        """
+        flat = x.reshape(len(x), -1)
+        if flat.shape[1] != len(self._inverse):
+            raise ValueError(
+                f"expected {len(self._inverse)} coordinates per row, not {flat.shape[1]}"
+            )
+        level = per_row(sigma, flat)
+        parts = (
+            [truncated_normal_mean(flat[:, self._uniform], level)] if len(self._uniform) else []
+        )
+        for index, atoms in self._groups:
+            noisy = flat[:, index.flatten()].view(len(x), *index.shape)
+            parts.append(_atoms_mean(noisy, level[..., None], atoms.to(x.dtype)).flatten(1))
+        return torch.cat(parts, dim=1)[:, self._inverse].view(x.shape)
+
+
+def _group(blocks: Sequence[AtomBlock]) -> list[tuple[Tensor, Tensor]]:
+    """Collect blocks with equal atoms: pairs of columns (`G x width`) and atoms (`K x width`)."""
+    groups: list[tuple[list[int], Tensor]] = []
+    for block in blocks:
+        for starts, atoms in groups:
+            if torch.equal(atoms, block.atoms):
+                starts.append(block.start)
+                break
+        else:
+            groups.append(([block.start], block.atoms))
+    return [
+        (torch.tensor(starts)[:, None] + torch.arange(atoms.shape[1]), atoms)
+        for starts, atoms in groups
+    ]
+
+
+def _atoms_mean(x: Tensor, sigma: Tensor, atoms: Tensor) -> Tensor:
+    """Posterior mean over `atoms` (`K x w`), of `x` (`B x G x w`) at `sigma` (1 or B, x 1 x 1)."""
+    rows = max(1, MAX_LOGITS // (x.shape[1] * len(atoms)))
+    if len(x) > rows:
+        sigmas = torch.split(sigma.expand(len(x), 1, 1), rows)
+        chunks = zip(torch.split(x, rows), sigmas, strict=True)
+        return torch.cat([_atoms_mean(part, level, atoms) for part, level in chunks])
+    logits = (x @ atoms.T - atoms.square().sum(1) / 2) / sigma**2
+    return torch.softmax(logits, dim=-1) @ atoms
+
+
+def truncated_normal_mean(x: Tensor, sigma: Tensor) -> Tensor:
+    """Mean of a normal law N(x, sigma^2) truncated to [0, 1], for any `x`; shape of `x`.
+
+    With `a = -x / sigma` and `b = (1 - x) / sigma` it is
+    `x + sigma (phi(a) - phi(b)) / (Phi(b) - Phi(a))`. Reflection at 1/2 leaves `x <= 1/2`, hence
+    `b > 0`. If 0 < a, all terms can underflow and are divided by `phi(a)`, which turns `Phi` into
+    the scaled complementary error function.
+    """
+    dtype = x.dtype
+    x, width = x.double(), 1 / sigma.double()
+    mirrored = torch.minimum(x, 1 - x)
+    a = -mirrored * width
+
+    tail = a.clamp(min=0)  # each branch sees arguments at which its gradient is finite
+    gap = width * (tail + width / 2)  # (b^2 - a^2) / 2
+    scaled = torch.special.erfcx(tail / math.sqrt(2))
+    scaled = scaled - torch.exp(-gap) * torch.special.erfcx((tail + width) / math.sqrt(2))
+    in_tail = -torch.expm1(-gap) / (math.sqrt(math.pi / 2) * scaled)
+
+    low = a.clamp(max=0)
+    high = low + width
+    density = (torch.exp(-(low**2) / 2) - torch.exp(-(high**2) / 2)) / math.sqrt(2 * math.pi)
+    inside = density / (torch.special.ndtr(high) - torch.special.ndtr(low))
+
+    mean = (mirrored + torch.where(a > 0, in_tail, inside) / width).clamp(0, 1)
+    return torch.where(x <= 0.5, mean, 1 - mean).to(dtype)
