@@ -90,6 +90,6 @@ class Space(Protocol[A]):
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
         """Groups of features for a surrogate, each `B x K_i`, differentiable in `x` (`B x *shape`).
 
-        Equal for architectures of equal canonical form. A space without structure returns its
-        flattened encoding as the only group.
+        Each group has its own length scale in a kernel, so its features should be comparable in
+        scale. A space without structure returns its flattened encoding as the only group.
         """

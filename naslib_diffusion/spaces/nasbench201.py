@@ -22,8 +22,6 @@ from naslib_diffusion.spaces.base import AtomBlock, Block
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 NONE, SKIP, CONV1, CONV3, POOL = range(5)
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
-PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))
-"""The four input-output paths as indices into `EDGES`."""
 
 ADJACENCY = tuple((0, 1 + e) for e, (source, _) in enumerate(EDGES) if source == 0) + tuple(
     (1 + e, 1 + f if f is not None else 7)
