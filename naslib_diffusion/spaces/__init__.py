@@ -2,5 +2,20 @@
 
 from naslib_diffusion.spaces.base import AtomBlock, Block, Space, UniformBlock
 from naslib_diffusion.spaces.nasbench201 import NASBench201
+from naslib_diffusion.spaces.parameters import Categorical, Integer, Real
+from naslib_diffusion.spaces.product import Point, ProductSpace
+from naslib_diffusion.spaces.subset import Subset
 
-__all__ = ["AtomBlock", "Block", "NASBench201", "Space", "UniformBlock"]
+__all__ = [
+    "AtomBlock",
+    "Block",
+    "Categorical",
+    "Integer",
+    "NASBench201",
+    "Point",
+    "ProductSpace",
+    "Real",
+    "Space",
+    "Subset",
+    "UniformBlock",
+]

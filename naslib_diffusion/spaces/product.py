@@ -1,0 +1,208 @@
+"""Product spaces: any list of categorical, integer and real parameters."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import math
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from naslib_diffusion.spaces.base import AtomBlock, Block, UniformBlock
+from naslib_diffusion.spaces.parameters import Categorical, Parameter, Value, typed
+
+_MAX_ROUNDS = 100  # batches that `sample` draws before it gives up on a user's `is_valid`
+_MIN_BATCH = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """One value per parameter; its string form is a JSON array.
+
+    Points whose values differ in type only, such as 1, 1.0 and True, are different.
+    """
+
+    values: tuple[Value, ...]
+
+    def __str__(self) -> str:
+        return json.dumps(self.values)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Point):
+            return NotImplemented
+        return self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[tuple[type, Value], ...]:
+        return tuple(map(typed, self.values))
+
+
+class ProductSpace:
+    """The points of a list of parameters, independent and each uniform.
+
+    Encodings are `B x D`: the parameters' blocks side by side, in order; a one-hot for a
+    categorical parameter, one coordinate in [0, 1] for an integer or real one.
+
+    Args:
+        parameters: `Categorical`, `Integer` and `Real` parameters.
+        is_valid: which points are allowed, where not all are. `sample` and `neighbors` respect it;
+            `blocks` still describe the whole product, `decode` may return a banned point, and
+            `size` is an upper bound.
+    """
+
+    name = "product"
+
+    def __init__(
+        self,
+        parameters: Sequence[Parameter],
+        is_valid: Callable[[Point], bool] | None = None,
+    ) -> None:
+        self.parameters = tuple(parameters)
+        if not self.parameters:
+            raise ValueError("parameters is empty; a product space needs at least one")
+        self.names = tuple(p.name or f"x{i}" for i, p in enumerate(self.parameters))
+        for name in self.names:
+            if self.names.count(name) > 1:
+                raise ValueError(f"parameter name {name!r} occurs twice in {self.names}")
+        ends = tuple(itertools.accumulate(p.width for p in self.parameters))
+        self._slices = tuple(slice(a, b) for a, b in itertools.pairwise((0, *ends)))
+        self.shape: tuple[int, ...] = (ends[-1],)
+        self._allowed = is_valid
+
+    @classmethod
+    def categorical(cls, counts: Sequence[int]) -> ProductSpace:
+        """Build a space of categorical parameters; number i chooses from `range(counts[i])`."""
+        return cls([Categorical(range(count)) for count in counts])
+
+    @property
+    def size(self) -> int | None:
+        """Number of points; None with a continuous parameter, an upper bound with `is_valid`."""
+        counts = [p.count for p in self.parameters if p.count is not None]
+        return math.prod(counts) if len(counts) == len(self.parameters) else None
+
+    @functools.cached_property
+    def blocks(self) -> Sequence[Block]:
+        """One block per parameter; a uniform coordinate for a continuum or a large grid."""
+        return tuple(
+            UniformBlock(s.start) if p.atoms is None else AtomBlock(s.start, p.atoms)
+            for p, s in zip(self.parameters, self._slices, strict=True)
+        )
+
+    def __iter__(self) -> Iterator[Point]:
+        """Iterate over all valid points; raises ValueError if they cannot be enumerated."""
+        choices = []
+        for name, parameter in zip(self.names, self.parameters, strict=True):
+            if parameter.values is None:
+                raise ValueError(f"parameter {name!r} has too many values to enumerate the space")
+            choices.append(parameter.values)
+        return filter(self._permits, map(Point, itertools.product(*choices)))
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> list[Point]:
+        """Draw `n` valid points uniformly; raises ValueError if `is_valid` bans nearly all."""
+        if self._allowed is None:
+            return self._draw(n, generator)
+        points: list[Point] = []
+        batch = max(n, _MIN_BATCH)
+        for _ in range(_MAX_ROUNDS):
+            points += filter(self._permits, self._draw(batch, generator))
+            if len(points) >= n:
+                return points[:n]
+        raise ValueError(
+            f"is_valid rejected {_MAX_ROUNDS * batch - len(points)} of {_MAX_ROUNDS * batch} "
+            f"random points, which leaves fewer than the {n} wanted; it must ban less of the space"
+        )
+
+    def encode(self, archs: Sequence[Point]) -> Tensor:
+        """Encode points, `B x D`; raises ValueError for a value that is not in its parameter."""
+        for arch in archs:
+            self._check_length(arch.values)
+        x = torch.empty(len(archs), *self.shape, dtype=torch.double)
+        columns = list(zip(*(a.values for a in archs), strict=True))
+        for i, column in enumerate(columns):
+            try:
+                x[:, self._slices[i]] = self.parameters[i].encode(column)
+            except ValueError as error:
+                raise ValueError(f"parameter {self.names[i]!r}: {error}") from None
+        return x
+
+    def decode(self, x: Tensor) -> list[Point]:
+        """Return the nearest point of each encoding, `B x D`, clamped to [0, 1]."""
+        x = x.detach().double().cpu()
+        parts = zip(self.parameters, self._slices, strict=True)
+        return [
+            Point(values) for values in zip(*(p.decode(x[:, s]) for p, s in parts), strict=True)
+        ]
+
+    def is_valid(self, arch: Point) -> bool:
+        """Whether each value is one of its parameter's and the user's `is_valid` agrees."""
+        try:
+            self.canonical(arch)
+        except ValueError:
+            return False
+        return self._permits(arch)
+
+    def canonical(self, arch: Point) -> Hashable:
+        """Return the indices of choices and grid values, and real values up to rounding."""
+        self._check_length(arch.values)
+        return tuple(p.key(v) for p, v in zip(self.parameters, arch.values, strict=True))
+
+    def parse(self, text: str) -> Point:
+        """Read a JSON array with one value per parameter."""
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{text!r} is not a JSON array: {error}") from None
+        if not isinstance(values, list):
+            raise ValueError(f"{text!r} is not a JSON array")
+        self._check_length(values)
+        own = []
+        for name, parameter, value in zip(self.names, self.parameters, values, strict=True):
+            try:
+                own.append(parameter.read(value))
+            except ValueError as error:
+                raise ValueError(f"parameter {name!r} of {text!r}: {error}") from None
+        point = Point(tuple(own))
+        if not self._permits(point):
+            raise ValueError(f"{text!r} is a point that is_valid does not allow")
+        return point
+
+    def neighbors(self, arch: Point, generator: torch.Generator | None = None) -> list[Point]:
+        """Return the valid points that differ in one parameter.
+
+        Categorical parameters and grids of at most ten values take all their other values, larger
+        grids the two next values and a few random ones, continua a few Gaussian steps.
+        """
+        values = arch.values
+        self._check_length(values)
+        points = [
+            Point((*values[:i], value, *values[i + 1 :]))
+            for i, parameter in enumerate(self.parameters)
+            for value in parameter.moves(values[i], generator)
+        ]
+        return list(filter(self._permits, points))
+
+    def features(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return the encoding itself, `B x D`, as the only group."""
+        return (x.flatten(1),)
+
+    def _draw(self, n: int, generator: torch.Generator | None) -> list[Point]:
+        """Draw from the whole product."""
+        u = torch.rand(n, len(self.parameters), dtype=torch.double, generator=generator)
+        columns = (p.draw(u[:, i]) for i, p in enumerate(self.parameters))
+        return [Point(values) for values in zip(*columns, strict=True)]
+
+    def _permits(self, point: Point) -> bool:
+        return self._allowed is None or bool(self._allowed(point))
+
+    def _check_length(self, values: Sequence[Value]) -> None:
+        if len(values) != len(self.parameters):
+            raise ValueError(
+                f"a point of this space has {len(self.parameters)} values, not {len(values)}"
+            )
