@@ -27,10 +27,10 @@ Guidance = Callable[[Denoiser, Guide, float], Denoiser]
 
 PROBES = 256
 """Random architectures on which the unit of a guide is measured."""
-RELAXATION = 0.6
-"""Factor on the scale after a round that found few new architectures (the paper lowers k, too)."""
-MAX_SCALE = 20.0
+MAX_SCALE = 100.0
 """Largest automatic scale."""
+SHARPNESS = 4.0
+"""How much sharper than `default_scale` says a generator starts; repeats lower the scale."""
 MIN_BATCH = 32
 """Fewest architectures denoised at a time; fewer would not be faster."""
 FRUITLESS_DRAWS = 20
@@ -63,7 +63,8 @@ class GuidedGenerator(Generic[A]):
             unless told. A denoiser that is guided already (`NoisyGuidance`) will do.
         device: where to compute; CUDA if there is one, else the CPU.
         seed: an integer; random unless told.
-        steps: number of denoising steps.
+        steps: number of denoising steps, if `sigmas` is not given.
+        sigmas: decreasing noise levels, the last one 0; `karras_sigmas(steps)` unless told.
         sampler: one of `naslib_diffusion.diffusion.samplers`.
         guidance: makes a guided denoiser of (denoiser, guide, scale).
         resample: follow the tilted law more closely by weighting and resampling each batch
@@ -81,7 +82,8 @@ class GuidedGenerator(Generic[A]):
         device: torch.device | str | None = None,
         seed: int | None = None,
         *,
-        steps: int = 20,
+        steps: int = 10,
+        sigmas: Tensor | None = None,
         sampler: Sampler = sample_ancestral,
         guidance: Guidance = TiltGuidance,
         resample: bool = False,
@@ -90,7 +92,7 @@ class GuidedGenerator(Generic[A]):
         self.space = space
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.denoiser = ExactDenoiser(space, self.device) if denoiser is None else denoiser
-        self.sigmas = karras_sigmas(steps)
+        self.sigmas = karras_sigmas(steps) if sigmas is None else sigmas
         self.sampler = sampler
         self.guidance = guidance
         self.resample = resample
@@ -112,7 +114,7 @@ class GuidedGenerator(Generic[A]):
         oversample: float = 1.0,
         polish: int = 0,
         batch_size: int = 1024,
-        max_rounds: int = 10,
+        max_rounds: int = 20,
     ) -> list[A]:
         """Return `n` distinct valid architectures that are not known, best first if guided.
 
@@ -122,9 +124,9 @@ class GuidedGenerator(Generic[A]):
                 the generator, to scores to be maximised, `B`. Generation follows the law
                 `p(a) exp(k f(a))`; a guide without a gradient steers by resampling alone.
             scale: k in units of one over the deviation of the guide over the better half of the
-                space, so that it does not depend on the unit of the guide. Unless told, what would
-                spread generation evenly over the best `n` if the guide were normal over the space
-                (`default_scale`). Rounds that find few new architectures lower it.
+                space, so that it does not depend on the unit of the guide. Unless told, it starts
+                sharp (`default_scale`). A round that finds few new architectures lowers it, so
+                that the best come first, then the next best (the paper's decreasing k).
             known: canonical keys, all of this space, of architectures not to be returned.
             unique: "canonical" for distinct canonical forms; "exact" for distinct strings.
             oversample: collect this many times `n` and return the best by the guide.
@@ -141,7 +143,7 @@ class GuidedGenerator(Generic[A]):
         _check(n, unique, oversample, batch_size)
         pool = _Pool(self.space, known, unique)
         wanted = min(math.ceil(n * oversample), pool.capacity)
-        tilt = self._tilt(guide, scale, wanted)
+        tilt = self._tilt(guide, scale, n)
         self._fill(pool, wanted, tilt, batch_size, max_rounds)
         if len(pool) < n:
             self._fill_unguided(pool, n)
@@ -156,11 +158,11 @@ class GuidedGenerator(Generic[A]):
             )
         return found[:n]
 
-    def _tilt(self, guide: Guide | None, scale: float | None, wanted: int) -> _Tilt | None:
+    def _tilt(self, guide: Guide | None, scale: float | None, n: int) -> _Tilt | None:
         """Measure the guide on random architectures: its unit, and whether it has a gradient."""
         scale = self.scale if scale is None else scale
         if scale is None:
-            scale = default_scale(max(wanted, 1), self.space.size)
+            scale = SHARPNESS * default_scale(n, self.space.size)
         if guide is None or scale == 0:
             return None
         probes = self.space.sample(PROBES, self._random)
@@ -178,12 +180,12 @@ class GuidedGenerator(Generic[A]):
         """Generate batches until the pool holds `wanted`, or too many were mostly repeats."""
         share, poor_rounds = 1.0, 0
         while len(pool) < wanted and poor_rounds < max_rounds:
-            rows = math.ceil((wanted - len(pool)) / max(share, 0.1))
+            rows = math.ceil((wanted - len(pool)) / max(share, 0.5))
             rows = min(max(rows, MIN_BATCH), batch_size)
             share = pool.add(self._draw(rows, tilt)) / rows
             if share < 0.5:
                 poor_rounds += 1
-                tilt = tilt and replace(tilt, strength=tilt.strength * RELAXATION)
+                tilt = tilt and replace(tilt, strength=tilt.strength * (0.5 + share))
 
     def _draw(self, rows: int, tilt: _Tilt | None) -> list[A]:
         """Denoise one batch and discretise it."""
@@ -291,8 +293,8 @@ def default_scale(n: int, size: int | None) -> float:
     """Guidance scale, in units of one over the guide's deviation, for the best n of a space.
 
     Were the guide standard normal over the space with z exceeded by `n`, then under the tilt
-    exp(k f) with k the hazard rate of the normal at z, all levels above z were about equally
-    likely.
+    exp(k f) with k the hazard rate of the normal at z, all levels above z would be about equally
+    likely. Real guides are bounded, so generation starts from `SHARPNESS` times that.
     """
     if size is None:
         return MAX_SCALE

@@ -103,11 +103,12 @@ def geometric_sigmas(
 
 
 def karras_sigmas(
-    steps: int, sigma_min: float = 0.02, sigma_max: float = SIGMA_MAX, rho: float = 7.0
+    steps: int, sigma_min: float = 0.05, sigma_max: float = 3.0, rho: float = 3.0
 ) -> Tensor:
     """Noise levels that are equally spaced in `sigma^(1/rho)` (Karras et al. 2022, Eq. 5), then 0.
 
-    `rho = 1` is linear; an infinite `rho` is geometric.
+    `rho = 1` is linear; an infinite `rho` is geometric. The defaults suit encodings in [0, 1], where
+    one-hots are decided between the levels 0.1 and 1: ten steps sample tilted laws well.
 
     Returns:
         Decreasing tensor of length `steps + 1`, double precision; the last entry is 0.
