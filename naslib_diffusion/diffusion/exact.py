@@ -96,7 +96,7 @@ class ExactDenoiser:
             x: noisy encodings, `B x *shape`.
             sigma: positive noise level, a scalar or `B`.
         """
-        flat = x.reshape(len(x), -1)
+        flat = x.flatten(1)
         if flat.shape[1] != len(self._inverse):
             raise ValueError(
                 f"expected {len(self._inverse)} coordinates per row, not {flat.shape[1]}"
@@ -148,7 +148,7 @@ def truncated_normal_mean(x: Tensor, sigma: Tensor) -> Tensor:
     """
     dtype = x.dtype
     x, width = x.double(), 1 / sigma.double()
-    mirrored = torch.minimum(x, 1 - x)
+    mirrored = torch.where(x <= 0.5, x, 1 - x)
     a = -mirrored * width
 
     tail = a.clamp(min=0)  # each branch sees arguments at which its gradient is finite

@@ -107,8 +107,8 @@ def karras_sigmas(
 ) -> Tensor:
     """Noise levels that are equally spaced in `sigma^(1/rho)` (Karras et al. 2022, Eq. 5), then 0.
 
-    `rho = 1` is linear; an infinite `rho` is geometric. The defaults suit encodings in [0, 1], where
-    one-hots are decided between the levels 0.1 and 1: ten steps sample tilted laws well.
+    `rho = 1` is linear; an infinite `rho` is geometric. The defaults suit encodings in [0, 1]:
+    one-hots are decided between the levels 0.1 and 1, and ten steps sample tilted laws well.
 
     Returns:
         Decreasing tensor of length `steps + 1`, double precision; the last entry is 0.
