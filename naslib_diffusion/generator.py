@@ -285,7 +285,7 @@ def upper_deviation(values: Tensor) -> float:
     Falls back to the standard deviation of all if the better half is constant.
     """
     above = values[values > values.median()] - values.median()
-    deviation = above.square().mean().sqrt() if len(above) else values.std()
+    deviation = above.square().mean().sqrt() if len(above) else values.std(correction=0)
     return float(deviation) if bool(deviation.isfinite()) else 0.0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from typing import TypeVar
 
 import torch
@@ -68,31 +68,26 @@ def polish(
         generator: for spaces that draw some of their neighbours at random.
 
     Returns:
-        Every distinct architecture that was scored and is not known, with its score, best first.
+        Every architecture that was scored and is not known, with its score, best first; of those
+        with equal canonical form, the one that the guide prefers.
     """
-    scored: dict[Hashable, tuple[A, float]] = {}
+    scored: dict[A, float] = {}
 
     def score(candidates: Sequence[A]) -> None:
-        new = {space.canonical(a): a for a in candidates}
-        new = {key: arch for key, arch in new.items() if key not in scored}
-        values = evaluate(space, list(new.values()), guide, device).tolist()
-        scored.update({k: (a, v) for (k, a), v in zip(new.items(), values, strict=True)})
-
-    def value(arch: A) -> float:
-        return scored[space.canonical(arch)][1]
+        new = [arch for arch in dict.fromkeys(candidates) if arch not in scored]
+        scored.update(zip(new, evaluate(space, new, guide, device).tolist(), strict=True))
 
     score(archs)
-    climbing = _distinct(archs, space.canonical)
+    climbing = list(dict.fromkeys(archs))
     for _ in range(max_sweeps):
         around = [(arch, space.neighbors(arch, generator)) for arch in climbing]
         score([neighbor for _, neighbors in around for neighbor in neighbors])
-        steps = [(arch, max(neighbors, key=value, default=arch)) for arch, neighbors in around]
-        climbing = _distinct([b for a, b in steps if value(b) > value(a)], space.canonical)
+        steps = [(arch, max(near, key=scored.__getitem__, default=arch)) for arch, near in around]
+        climbing = list(dict.fromkeys(b for a, b in steps if scored[b] > scored[a]))
         if not climbing:
             break
-    unknown = [entry for key, entry in scored.items() if key not in known]
-    return sorted(unknown, key=lambda entry: -entry[1])
 
-
-def _distinct(archs: Sequence[A], key: Callable[[A], Hashable]) -> list[A]:
-    return list({key(arch): arch for arch in archs}.values())
+    best: dict[Hashable, tuple[A, float]] = {}
+    for arch, value in sorted(scored.items(), key=lambda entry: -entry[1]):
+        best.setdefault(space.canonical(arch), (arch, value))
+    return [entry for key, entry in best.items() if key not in known]
