@@ -1,1 +1,28 @@
 """DiffusionNAG: guided diffusion over neural architectures."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from naslib_diffusion.generator import GuidedGenerator, SpaceExhausted
+    from naslib_diffusion.search import Search
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "GuidedGenerator": "naslib_diffusion.generator",
+    "Search": "naslib_diffusion.search",
+    "SpaceExhausted": "naslib_diffusion.generator",
+}
+"""Public names by the module that defines them: imported on first use, so that importing the
+package is quick and pulls in no host."""
+
+__all__ = ["GuidedGenerator", "Search", "SpaceExhausted", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)

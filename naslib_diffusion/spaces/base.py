@@ -1,4 +1,4 @@
-"""What the engine needs to know about a search space: the `Space` protocol and its law in blocks."""
+"""What the engine needs to know about a search space: the `Space` protocol, the law in blocks."""
 
 from __future__ import annotations
 
@@ -45,16 +45,21 @@ class Space(Protocol[A]):
     """A set of architectures and its tensor form.
 
     An architecture is any hashable value whose `str` is its public string form. Its encoding is a
-    tensor of shape `space.shape` (`N x F` for graphs of N nodes with F operations, `D` for products),
-    with values in [0, 1]. Batches are `B x *shape`.
+    tensor of shape `space.shape` (`N x F` for graphs of N nodes with F operations, `D` for
+    products), with values in [0, 1]. Batches are `B x *shape`.
     """
 
-    name: str
-    shape: tuple[int, ...]
+    @property
+    def name(self) -> str:
+        """Name of the space, for messages and files."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one encoding."""
 
     @property
     def size(self) -> int | None:
-        """Number of architectures with distinct canonical form; None if it is infinite."""
+        """Number of distinct canonical forms, or an upper bound of it; None if it is infinite."""
 
     @property
     def blocks(self) -> Sequence[Block] | None:
@@ -70,7 +75,10 @@ class Space(Protocol[A]):
         """Encode architectures as `B x *shape`, double precision, on the CPU."""
 
     def decode(self, x: Tensor) -> list[A]:
-        """Return the nearest architecture of each (possibly relaxed) encoding, `B x *shape`."""
+        """Return the nearest architecture of each (possibly relaxed) encoding, `B x *shape`.
+
+        It may be invalid in a space that bans combinations; see `is_valid`.
+        """
 
     def is_valid(self, arch: A) -> bool:
         """Whether `arch` belongs to the space."""
@@ -88,8 +96,8 @@ class Space(Protocol[A]):
         """
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Groups of features for a surrogate, each `B x K_i`, differentiable in `x` (`B x *shape`).
+        """Groups of features for a surrogate, each `B x K_i`, differentiable in `x`.
 
         Each group has its own length scale in a kernel, so its features should be comparable in
-        scale. A space without structure returns its flattened encoding as the only group.
+        scale. Equal for architectures of equal canonical form. A space without structure returns its flattened encoding as the only group.
         """

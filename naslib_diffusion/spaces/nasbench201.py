@@ -18,15 +18,22 @@ from torch import Tensor
 from torch.nn import functional
 
 from naslib_diffusion.spaces.base import AtomBlock, Block
+from naslib_diffusion.spaces.nasbench201_features import (
+    CONV1,
+    CONV3,
+    EDGES,
+    NONE,
+    POOL,
+    SKIP,
+    cell_features,
+)
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-NONE, SKIP, CONV1, CONV3, POOL = range(5)
-EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 
 ADJACENCY = tuple((0, 1 + e) for e, (source, _) in enumerate(EDGES) if source == 0) + tuple(
-    (1 + e, 1 + f if f is not None else 7)
+    (1 + e, node)
     for e, (_, target) in enumerate(EDGES)
-    for f in ([g for g, (s, _) in enumerate(EDGES) if s == target] or [None])
+    for node in ([1 + f for f, (source, _) in enumerate(EDGES) if source == target] or [7])
 )
 """Edges (i, j) of the line graph over the eight nodes input, six operations, output."""
 
@@ -112,7 +119,8 @@ class NASBench201:
         match = _STRING.fullmatch(text.strip())
         if not match:
             raise ValueError(
-                f"{text!r} is not a NAS-Bench-201 cell; expected |op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
+                f"{text!r} is not a NAS-Bench-201 cell; "
+                "expected |op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
             )
         unknown = [op for op in match.groups() if op not in OPERATIONS]
         if unknown:
@@ -132,13 +140,11 @@ class NASBench201:
         ]
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return path and summary features; see `nasbench201_features`."""
-        from naslib_diffusion.spaces.nasbench201_features import cell_features
-
+        """Return path and summary features, `B x 40` and `B x 7`; see `cell_features`."""
         return cell_features(x[:, 1:7, 2:])
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _canonical(operations: tuple[int, ...]) -> str:
     """Describe the output node by what flows into it, recursively (Dong and Yang, 2020).
 
@@ -154,6 +160,8 @@ def _canonical(operations: tuple[int, ...]) -> str:
             if operation == NONE or before == "#":
                 inputs.append("#")
             else:
-                inputs.append(before if operation == SKIP else f"({before})@{OPERATIONS[operation]}")
+                inputs.append(
+                    before if operation == SKIP else f"({before})@{OPERATIONS[operation]}"
+                )
         nodes.append("+".join(sorted(inputs)))
     return nodes[3]

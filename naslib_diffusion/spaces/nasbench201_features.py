@@ -1,24 +1,25 @@
 """Structural features of NAS-Bench-201 cells, as polynomials of relaxed operations.
 
-Each feature is multilinear in the rows of the relaxed cell (or a smooth function of such terms), so
-it has its exact value at every cell and a gradient everywhere between. Read a relaxed row as a
-distribution over operations: the features are expectations, as if edges and paths were independent.
+Each feature is a polynomial in the rows of the relaxed cell, or a smooth function of one, so it has
+its exact value at every cell and a gradient everywhere between. Read a relaxed row as a distribution
+over operations: the features are expectations, as if edges and paths were independent.
 """
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
+
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+"""Source and target of each edge, in the order of the string form."""
 
 PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))
 """The four input-output paths, as indices of edges."""
 
 NONE, SKIP, CONV1, CONV3, POOL = range(5)
 
-_SUMMARY_SCALE = (0.754, 0.7143, 0.5579, 1.0355, 1.0355, 1.0355, 0.4387)
-"""Standard deviations of the summary features over the 6,466 classes."""
+_SUMMARY_SCALE = (0.754, 0.7143, 0.5579, 1.1, 1.1, 1.1, 0.4387)
+"""About the standard deviations of the summary features over the 6,466 classes."""
 
 
 def cell_features(operations: Tensor) -> tuple[Tensor, Tensor]:
@@ -30,7 +31,7 @@ def cell_features(operations: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Path features, `B x 40`: log(1 + number of input-output paths) for each sequence of
         operations with skips dropped; and summary features, `B x 7`: live paths, longest and
-        shortest convolutional depth, live edges with conv 1x1, conv 3x3 and pool, a pure skip.
+        shortest convolutional depth, conv 1x1, conv 3x3 and pool by number, a pure skip.
     """
     paths = path_sequences(operations)
     return torch.log1p(paths.sum(1)), _summary(operations, paths)
@@ -76,22 +77,39 @@ def _summary(operations: Tensor, paths: Tensor) -> Tensor:
     nothing = (1 - live).prod(1)
     levels = range(1, 4)
     # "the deepest path has at least k convolutions" = not all paths have fewer
-    longest = sum(1 - (1 - paths[..., depths >= k].sum(-1)).prod(1) for k in levels)
-    shortest = sum((1 - paths[..., depths < k].sum(-1)).prod(1) - nothing for k in levels)
-    counts = (operations[..., CONV1:] * _liveness(operations)[..., None]).sum(1)
+    longest = torch.stack([1 - (1 - paths[..., depths >= k].sum(-1)).prod(1) for k in levels])
+    shortest = torch.stack(
+        [(1 - paths[..., depths < k].sum(-1)).prod(1) - nothing for k in levels]
+    )
+    counts = _tree_counts(operations)
     pure_skip = 1 - (1 - paths[..., 0]).prod(1)
     summary = torch.cat(
-        [torch.stack([live.sum(1), longest, shortest], 1), counts, pure_skip[:, None]], 1
+        [
+            torch.stack([live.sum(1), longest.sum(0), shortest.sum(0)], 1),
+            counts,
+            pure_skip[:, None],
+        ],
+        1,
     )
     return summary / summary.new_tensor(_SUMMARY_SCALE)
 
 
-def _liveness(operations: Tensor) -> Tensor:
-    """Return the probability that the rest of some path through an edge is not cut; `B x 6`."""
-    alive = (1 - operations[..., NONE]).unbind(1)
-    columns = []
-    for edge in range(6):
-        rests = [[alive[i] for i in path if i != edge] for path in PATHS if edge in path]
-        through = [math.prod(rest, start=torch.ones_like(alive[0])) for rest in rests]
-        columns.append(1 - math.prod((1 - t for t in through), start=torch.ones_like(alive[0])))
-    return torch.stack(columns, 1)
+def _tree_counts(operations: Tensor) -> Tensor:
+    """Count each real operation in the tree that flows into the output; `B x 3`.
+
+    An operation that two paths share counts twice, as in the canonical form of a cell.
+    """
+    batch = operations.shape[0]
+    live = [operations.new_ones(batch)]
+    counts = [operations.new_zeros(batch, 3)]
+    for node in (1, 2, 3):
+        incoming = [(e, source) for e, (source, target) in enumerate(EDGES) if target == node]
+        dead, count = operations.new_ones(batch), operations.new_zeros(batch, 3)
+        for edge, source in incoming:
+            passes = 1 - operations[:, edge, NONE]
+            count = count + operations[:, edge, CONV1:] * live[source][:, None]
+            count = count + passes[:, None] * counts[source]
+            dead = dead * (1 - passes * live[source])
+        live.append(1 - dead)
+        counts.append(count)
+    return counts[3]

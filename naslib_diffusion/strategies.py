@@ -1,0 +1,124 @@
+"""Candidate strategies: ways to optimise an acquisition function (paper, Section 3.4).
+
+A strategy proposes distinct new candidates; the search scores them and picks. `random` and
+`mutation` are the paper's baselines, `guided` generates candidates under guidance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import torch
+
+from naslib_diffusion.diffusion.guidance import Guide
+from naslib_diffusion.generator import GuidedGenerator, SpaceExhausted
+
+A = TypeVar("A", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a strategy is asked for.
+
+    Attributes:
+        n: number of candidates wanted.
+        known: canonical keys that must not be proposed.
+        incumbents: the best architectures so far, best first.
+        acquisition: scores encodings, to be maximised.
+        random: for every random decision.
+    """
+
+    n: int
+    known: Collection[Hashable]
+    incumbents: Sequence[Any]
+    acquisition: Guide
+    random: torch.Generator
+
+
+class Strategy(Protocol):
+    """Proposes candidates for the next evaluations."""
+
+    def propose(self, generator: GuidedGenerator[A], request: Request) -> list[A]:
+        """Return up to `request.n` (or a few more) distinct architectures that are not known.
+
+        Fewer, down to none, only if the space has no more.
+        """
+
+
+@dataclass(frozen=True)
+class RandomStrategy:
+    """Uniform samples of the space."""
+
+    def propose(self, generator: GuidedGenerator[A], request: Request) -> list[A]:
+        """Sample distinct new architectures."""
+        return available(generator, request.n, known=request.known)
+
+
+@dataclass(frozen=True)
+class MutationStrategy:
+    """One random change to one of the best architectures; random ones where those run out."""
+
+    parents: int = 5
+
+    def propose(self, generator: GuidedGenerator[A], request: Request) -> list[A]:
+        """Mutate the incumbents."""
+        space = generator.space
+        mutants: dict[Hashable, A] = {}
+        for parent in request.incumbents[: self.parents]:
+            for mutant in space.neighbors(parent, request.random):
+                key = space.canonical(mutant)
+                if key not in request.known:
+                    mutants.setdefault(key, mutant)
+        order = torch.randperm(len(mutants), generator=request.random).tolist()
+        found = list(mutants.values())
+        found = [found[i] for i in order[: request.n]]
+        if len(found) < request.n:
+            known = {*request.known, *(space.canonical(arch) for arch in found)}
+            found += available(generator, request.n - len(found), known=known)
+        return found
+
+
+@dataclass(frozen=True)
+class GuidedStrategy:
+    """Guided generation, then a short discrete polish of the best candidates.
+
+    Attributes:
+        polish: number of candidates that are polished; 0 turns the polish off.
+    """
+
+    polish: int = 4
+
+    def propose(self, generator: GuidedGenerator[A], request: Request) -> list[A]:
+        """Generate under the guidance of the acquisition function."""
+        return available(
+            generator,
+            request.n,
+            request.acquisition,
+            known=request.known,
+            polish=self.polish,
+        )
+
+
+STRATEGIES: dict[str, Strategy] = {
+    "guided": GuidedStrategy(),
+    "random": RandomStrategy(),
+    "mutation": MutationStrategy(),
+}
+
+
+def available(
+    generator: GuidedGenerator[A],
+    n: int,
+    guide: Guide | None = None,
+    *,
+    known: Collection[Hashable],
+    polish: int = 0,
+) -> list[A]:
+    """Generate `n` new architectures, or as many as the space still has."""
+    try:
+        return generator.generate(n, guide, known=known, polish=polish)
+    except SpaceExhausted as exhausted:
+        found: list[A] = exhausted.found
+        return found

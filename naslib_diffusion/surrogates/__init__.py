@@ -1,0 +1,41 @@
+"""Surrogates of expensive objectives, and acquisition functions on them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from naslib_diffusion.spaces.base import Space
+from naslib_diffusion.surrogates.acquisition import (
+    IndependentThompson,
+    LogExpectedImprovement,
+    UpperConfidenceBound,
+)
+from naslib_diffusion.surrogates.base import ObjectiveScale, Surrogate
+from naslib_diffusion.surrogates.ensemble import NeuralEnsemble
+from naslib_diffusion.surrogates.gp import GaussianProcess
+
+SURROGATES = {"gp": GaussianProcess, "ensemble": NeuralEnsemble}
+
+__all__ = [
+    "SURROGATES",
+    "GaussianProcess",
+    "IndependentThompson",
+    "LogExpectedImprovement",
+    "NeuralEnsemble",
+    "ObjectiveScale",
+    "Surrogate",
+    "UpperConfidenceBound",
+    "make_surrogate",
+]
+
+
+def make_surrogate(name: str, space: Space[Any]) -> Surrogate:
+    """Return a new surrogate by its name.
+
+    Raises:
+        ValueError: if there is none of that name; lists those there are.
+    """
+    if name not in SURROGATES:
+        raise ValueError(f"unknown surrogate {name!r}; known: {', '.join(SURROGATES)}")
+    surrogate: Surrogate = SURROGATES[name](space)
+    return surrogate

@@ -1,0 +1,63 @@
+"""What the search needs of a surrogate, and the scale on which objectives are modelled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor
+
+
+class Surrogate(Protocol):
+    """A probabilistic regression model over encoded architectures.
+
+    Targets are "higher is better" and already on an `ObjectiveScale`. Encodings are `B x *shape`
+    in double precision; the posterior is differentiable in them, relaxed ones included.
+    """
+
+    def fit(self, x: Tensor, y: Tensor) -> Self:
+        """Fit to encodings (`B x *shape`) and targets (`B`); repeats of an encoding are noise."""
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation of the latent function, `B` each."""
+
+    def fantasize(self, x: Tensor) -> Self:
+        """Return a copy that takes `x` (`B x *shape`) as observed, at its own mean.
+
+        So pending evaluations and the earlier picks of a batch keep the next pick away.
+        """
+
+
+@dataclass(frozen=True)
+class ObjectiveScale:
+    """Maps objective values to targets on which the top is resolved, whatever unit or direction.
+
+    A value becomes `-log(gap + softening)`, with `gap` its distance to the best value seen, then
+    standardised. Differences among the best count, a failed training at 10 % accuracy does not
+    stretch the scale, and percent, fractions or negative losses give the same targets.
+    """
+
+    sign: float
+    best: float
+    softening: float
+    center: float
+    spread: float
+
+    @staticmethod
+    def of(values: Tensor, *, maximize: bool = True) -> ObjectiveScale:
+        """Fit the scale to observed values (`B`, finite)."""
+        sign = 1.0 if maximize else -1.0
+        signed = sign * values
+        best = float(signed.max())
+        gaps = best - signed
+        # half of the median gap: finer resolves noise, coarser is linear (both were slower)
+        softening = 0.5 * float(gaps.median()) or 0.5 * float(gaps.mean()) or 1.0
+        raw = -torch.log(gaps + softening)
+        spread = float(raw.std()) if len(raw) > 1 else 0.0
+        return ObjectiveScale(sign, best, softening, float(raw.mean()), spread or 1.0)
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Map values (`B`) to targets (`B`); a value better than the best maps to its target."""
+        gaps = (self.best - self.sign * values).clamp(min=0)
+        return (-torch.log(gaps + self.softening) - self.center) / self.spread

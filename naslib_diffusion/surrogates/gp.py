@@ -1,0 +1,158 @@
+"""Gaussian process whose kernel sees the structure that a space describes by its features."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from botorch.models import SingleTaskGP
+from gpytorch.constraints import Positive
+from gpytorch.kernels import AdditiveKernel, RBFKernel, ScaleKernel
+from gpytorch.likelihoods import GaussianLikelihood
+from gpytorch.means import ZeroMean
+from torch import Tensor
+
+from naslib_diffusion.spaces.base import Space
+
+LENGTH_FACTORS = (0.5, 1.0, 2.0, 4.0)
+"""Length scales tried for each group, in units of its median distance between observations."""
+
+NOISE_RATIOS = (1e-3, 1e-2, 5e-2, 0.2)
+"""Noise variances tried, relative to the signal variance."""
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """What the evidence chooses: one length scale for each group, signal and noise variance."""
+
+    lengths: tuple[float, ...]
+    variance: float
+    noise: float
+
+
+class GaussianProcess:
+    """Exact GP; its kernel is the mean of one RBF for each group of features of the space.
+
+    The posterior of a batch of independent points is computed directly from the Cholesky factor:
+    GPyTorch's own predictive distribution is joint over the batch, which costs some 30 times as
+    much for a guide on 1,000 architectures. `to_botorch` gives the same model as BoTorch's.
+    """
+
+    hyperparameters: Hyperparameters
+
+    def __init__(self, space: Space[Any]) -> None:
+        self.space = space
+
+    def fit(self, x: Tensor, y: Tensor) -> Self:
+        """Fit to encodings (`B x *shape`) and targets (`B`, roughly standardised)."""
+        groups = [group.detach() for group in self.space.features(x)]
+        self.hyperparameters = maximize_evidence(groups, y)
+        return self._condition(groups, y)
+
+    def fantasize(self, x: Tensor) -> Self:
+        """Return a copy that takes `x` (`B x *shape`) as observed at its posterior mean."""
+        groups = [
+            torch.cat([a, b.detach()])
+            for a, b in zip(self._groups, self.space.features(x), strict=True)
+        ]
+        targets = torch.cat([self._targets, self.posterior(x)[0].detach()])
+        return copy.copy(self)._condition(groups, targets)
+
+    def _condition(self, groups: list[Tensor], y: Tensor) -> Self:
+        """Take `groups` and `y` as the observations, under the present hyperparameters."""
+        self._groups, self._targets = groups, y
+        covariance = self._kernel(groups)
+        covariance = covariance + self.hyperparameters.noise * torch.eye(len(y)).to(y)
+        self._cholesky = torch.linalg.cholesky(covariance)
+        self._weights = torch.cholesky_solve(y[:, None], self._cholesky)[:, 0]
+        return self
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation of the latent function (`B` each)."""
+        cross = self._kernel(list(self.space.features(x)))
+        solved = torch.linalg.solve_triangular(self._cholesky, cross.mT, upper=False)
+        variance = self.hyperparameters.variance - solved.square().sum(0)
+        return cross @ self._weights, variance.clamp(min=1e-10).sqrt()
+
+    def _kernel(self, groups: Sequence[Tensor]) -> Tensor:
+        """Return the prior covariance of `groups` with the observations, `B x n`."""
+        h = self.hyperparameters
+        rbfs = [
+            _rbf(squared_distances(a, b), length)
+            for a, b, length in zip(groups, self._groups, h.lengths, strict=True)
+        ]
+        return h.variance / len(rbfs) * torch.stack(rbfs).sum(0)
+
+    def to_botorch(self) -> SingleTaskGP:
+        """Return the fitted model as a BoTorch model over concatenated features (`B x K`)."""
+        kernels, start = [], 0
+        for group, length in zip(self._groups, self.hyperparameters.lengths, strict=True):
+            kernel = RBFKernel(active_dims=tuple(range(start, start + group.shape[1])))
+            kernel.lengthscale = length
+            kernels.append(kernel)
+            start += group.shape[1]
+        scaled = ScaleKernel(AdditiveKernel(*kernels))
+        scaled.outputscale = self.hyperparameters.variance / len(kernels)
+        likelihood = GaussianLikelihood(noise_constraint=Positive())
+        likelihood.noise = self.hyperparameters.noise
+        model = SingleTaskGP(
+            torch.cat(self._groups, -1),
+            self._targets[:, None],
+            likelihood=likelihood,
+            covar_module=scaled,
+            mean_module=ZeroMean(),
+            outcome_transform=None,
+        )
+        return model.to(self._targets).eval()
+
+
+def squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """Return the squared Euclidean distances between rows, `n x K` and `m x K` to `n x m`."""
+    squares = a.square().sum(-1)[:, None] + b.square().sum(-1) - 2 * a @ b.mT
+    return squares.clamp(min=0)
+
+
+def _rbf(squares: Tensor, length: float | Tensor) -> Tensor:
+    return torch.exp(-0.5 * squares / length**2)
+
+
+def maximize_evidence(groups: Sequence[Tensor], y: Tensor) -> Hyperparameters:
+    """Maximise the marginal likelihood over a grid; the signal variance has a closed form.
+
+    Deterministic and without local optima; all candidates are one batched Cholesky factorisation.
+
+    Args:
+        groups: features of the observations, `n x K_i` each.
+        y: targets, `n`.
+    """
+    n = len(y)
+    grids, kernels = [], []
+    for group in groups:
+        squares = squared_distances(group, group)
+        off_diagonal = squares[~torch.eye(n, dtype=torch.bool)]
+        unit = float(off_diagonal.median().sqrt()) if n > 1 else 0.0
+        grids.append([factor * (unit or 1.0) for factor in LENGTH_FACTORS])
+        kernels.append([_rbf(squares, length) for length in grids[-1]])
+    choices = list(itertools.product(*(range(len(grid)) for grid in grids)))
+    means = torch.stack(
+        [
+            torch.stack([k[c] for k, c in zip(kernels, choice, strict=True)]).mean(0)
+            for choice in choices
+        ]
+    )
+    noises = torch.tensor(NOISE_RATIOS).to(y)
+    covariances = means + noises[:, None, None, None] * torch.eye(n).to(y)
+    factors = torch.linalg.cholesky(covariances)
+    whitened = torch.linalg.solve_triangular(factors, y[:, None], upper=False)[..., 0]
+    # one pseudo-observation of unit variance keeps the variance of few or equal targets sane
+    variances = (whitened.square().sum(-1) + 1) / (n + 1)
+    log_determinants = factors.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    evidence = -0.5 * n * variances.log() - log_determinants
+    noise_index, index = divmod(int(evidence.argmax()), len(choices))
+    variance = float(variances[noise_index, index])
+    lengths = tuple(grid[c] for grid, c in zip(grids, choices[index], strict=True))
+    return Hyperparameters(lengths, variance, NOISE_RATIOS[noise_index] * variance)

@@ -1,0 +1,1 @@
+"""Adapters from host libraries to the search."""
