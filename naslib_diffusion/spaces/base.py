@@ -99,5 +99,6 @@ class Space(Protocol[A]):
         """Groups of features for a surrogate, each `B x K_i`, differentiable in `x`.
 
         Each group has its own length scale in a kernel, so its features should be comparable in
-        scale. Equal for architectures of equal canonical form. A space without structure returns its flattened encoding as the only group.
+        scale. Equal for architectures of equal canonical form. A space without structure returns
+        its flattened encoding as the only group.
         """

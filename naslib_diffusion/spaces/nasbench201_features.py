@@ -1,8 +1,8 @@
 """Structural features of NAS-Bench-201 cells, as polynomials of relaxed operations.
 
-Each feature is a polynomial in the rows of the relaxed cell, or a smooth function of one, so it has
-its exact value at every cell and a gradient everywhere between. Read a relaxed row as a distribution
-over operations: the features are expectations, as if edges and paths were independent.
+Each feature is a polynomial in the rows of the relaxed cell, or a smooth function of one, so it
+has its exact value at every cell and a gradient everywhere between. Read a relaxed row as a
+distribution over operations: the features are expectations, as if paths were independent.
 """
 
 from __future__ import annotations
