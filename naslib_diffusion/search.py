@@ -25,6 +25,7 @@ from naslib_diffusion.surrogates import (
     UpperConfidenceBound,
     make_surrogate,
 )
+from naslib_diffusion.threads import one_thread
 
 A = TypeVar("A", bound=Hashable)
 
@@ -116,6 +117,7 @@ class Search(Generic[A]):
         told = {self.space.canonical(trial.arch) for trial in self.trials}
         return [arch for key, arch in self._asked.items() if key not in told]
 
+    @one_thread()
     def ask(self, n: int = 1) -> list[A]:
         """Return the next `n` architectures to evaluate, none of them asked or told before.
 
