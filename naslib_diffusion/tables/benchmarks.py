@@ -1,0 +1,63 @@
+"""Benchmarks by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from naslib_diffusion.tables.analog import OBJECTIVES, analog
+from naslib_diffusion.tables.apis import DATASETS, nasbench201_api, nats_bench
+from naslib_diffusion.tables.nasbench201 import FILES, nasbench201
+from naslib_diffusion.tables.table import Table, TableError
+
+
+class _Loader(Protocol):
+    def __call__(self) -> Table[Any]: ...
+
+
+def _loaders(api_file: str | Path | None) -> dict[str, _Loader]:
+    loaders: dict[str, _Loader] = {}
+    loaders.update({f"nasbench201/{name}": partial(nasbench201, name) for name in FILES})
+    loaders.update({f"analog/{name}": partial(analog, name) for name in OBJECTIVES})
+    for prefix, load in (("nasbench201-api", nasbench201_api), ("nats-bench", nats_bench)):
+        loaders.update(
+            {f"{prefix}/{name}": partial(load, name, api_file or "") for name in DATASETS}
+        )
+    return loaders
+
+
+def benchmark_names() -> tuple[str, ...]:
+    """Return the names that `benchmark` knows."""
+    return tuple(_loaders(None))
+
+
+def benchmark(name: str, *, api_file: str | Path | None = None) -> Table[Any]:
+    """Return a benchmark by its name.
+
+    Args:
+        name: one of `benchmark_names()`.
+        api_file: the user's data file, which `nasbench201-api/...` and `nats-bench/...` need.
+
+    Raises:
+        TableError: if the name is unknown, or a package or file is missing.
+    """
+    loaders = _loaders(api_file)
+    if name not in loaders:
+        raise TableError(f"unknown benchmark {name!r}; known: {_grouped(loaders)}")
+    needs_file = name.startswith(("nasbench201-api/", "nats-bench/"))
+    if needs_file and not api_file:
+        raise TableError(f"benchmark {name} needs the data file of its API (--api-file)")
+    if api_file and not needs_file:
+        raise TableError(f"benchmark {name} takes no file of an API")
+    return loaders[name]()
+
+
+def _grouped(names: Iterable[str]) -> str:
+    """Write a/x, a/y, b/z as a/{x,y}, b/{z}."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        prefix, _, rest = name.partition("/")
+        groups.setdefault(prefix, []).append(rest)
+    return ", ".join(f"{prefix}/{{{','.join(rest)}}}" for prefix, rest in groups.items())
