@@ -2,7 +2,7 @@
 
 from naslib_diffusion.tables.benchmarks import benchmark, benchmark_names
 from naslib_diffusion.tables.csv_file import load_csv
-from naslib_diffusion.tables.pickles import UnsafePickleError, read_pickle
+from naslib_diffusion.tables.pickles import UnsafePickleError, load_pickle, read_pickle
 from naslib_diffusion.tables.table import Direction, Table, TableError
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "benchmark",
     "benchmark_names",
     "load_csv",
+    "load_pickle",
     "read_pickle",
 ]

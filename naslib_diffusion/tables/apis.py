@@ -1,13 +1,17 @@
-"""The official APIs of NAS-Bench-201 and NATS-Bench, for users who have their data files.
+"""The official files of NAS-Bench-201 and NATS-Bench, for users who have them.
 
-NAS-Bench-201's file is read without running anything that it may contain. NATS-Bench's are pickles
-that the package `nats-bench` loads by itself, without restriction: use the authors' files only.
+The packages `nas-bench-201` and `nats-bench` know what the records mean, but unpickle without
+restriction. So the files are read here, without running anything that they may contain, and only
+the records are given to the packages.
 """
 
 from __future__ import annotations
 
+import bz2
 import importlib
+import pickle
 import statistics
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,7 @@ import numpy as np
 import torch
 
 from naslib_diffusion.spaces.nasbench201 import Cell, NASBench201
+from naslib_diffusion.tables.pickles import load_pickle
 from naslib_diffusion.tables.table import Table, TableError, checked_values
 
 DATASETS = {
@@ -27,94 +32,93 @@ DATASETS = {
 
 EPOCHS = "200"
 
+Records = Iterator[tuple[str, Any]]
+"""Pairs of a cell's string form and the state of its `ArchResults` after 200 epochs."""
+
+# NumPy moved the constructor of its scalars; files name the old place or the new one
+_SCALAR: dict[tuple[str, str], Any] = {
+    (f"numpy.{core}.multiarray", "scalar"): np.float64(0).__reduce__()[0]
+    for core in ("core", "_core")
+}
+_ADMITTED: dict[tuple[str, str], Any] = {
+    **_SCALAR,
+    ("numpy", "dtype"): np.dtype,
+    ("collections", "OrderedDict"): OrderedDict,
+}
+
 
 def nasbench201_api(dataset: str, file: str | Path) -> Table[Cell]:
-    """Mean validation accuracy (%) after 200 epochs, by `NASBench201API` and its `.pth` file."""
-    api = _create(
-        "nas_201_api",
-        "nas-bench-201",
-        file,
-        lambda m, f: m.NASBench201API(_load(f), verbose=False),
-    )
-    return _table(f"nasbench201-api/{dataset}", api, DATASETS[dataset])
+    """Mean validation accuracy (%) after 200 epochs, of NAS-Bench-201's own `.pth` file."""
+    module = _import("nas_201_api", "nas-bench-201")
+    return _table(f"nasbench201-api/{dataset}", module, DATASETS[dataset], file, _torch_records)
 
 
 def nats_bench(dataset: str, file: str | Path) -> Table[Cell]:
-    """Mean validation accuracy (%) after 200 epochs, by NATS-Bench's topology search space.
+    """Mean validation accuracy (%) after 200 epochs, of NATS-Bench's topology search space.
 
     Args:
         dataset: a key of `DATASETS`.
         file: `NATS-tss-v1_0-3ffb9.pickle.pbz2`, or the folder `NATS-tss-v1_0-3ffb9-simple`.
     """
-    api = _create(
-        "nats_bench",
-        "nats-bench",
-        file,
-        lambda m, f: m.create(f, "tss", fast_mode=Path(f).is_dir(), verbose=False),
-    )
-    return _table(f"nats-bench/{dataset}", api, DATASETS[dataset])
+    module = _import("nats_bench", "nats-bench")
+    records = _folder_records if Path(file).is_dir() else _pickle_records
+    return _table(f"nats-bench/{dataset}", module, DATASETS[dataset], file, records)
 
 
-class _Borrowed(dict[str, Any]):
-    """A dictionary that spares `NASBench201API` its deep copy of some gigabytes."""
-
-    def __deepcopy__(self, memo: object) -> _Borrowed:
-        return self
-
-
-def _load(file: str) -> _Borrowed:
-    """Read a file of `torch.save` that holds nothing but containers, tensors and numbers."""
-    scalar = np.float64(0).__reduce__()[0]
-    admitted: list[Any] = [np.dtype, type(np.dtype(np.float64)), type(np.dtype(np.int64))]
-    # NumPy moved the constructor of its scalars; files name the old place or the new one
-    admitted += [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
-    with torch.serialization.safe_globals(admitted):
-        return _Borrowed(torch.load(file, map_location="cpu", weights_only=True))
-
-
-def _create(module: str, package: str, file: str | Path, create: Callable[[Any, str], Any]) -> Any:
-    """Import the API's module and open the user's file with it."""
+def _import(module: str, package: str) -> Any:
     try:
-        imported = importlib.import_module(module)
+        return importlib.import_module(module)
     except ImportError:
         raise TableError(
             f"this benchmark needs the package {package}: pip install {package}"
         ) from None
-    if not Path(file).exists():
-        raise TableError(f"the file of the API does not exist: {file}")
+
+
+def _table(
+    name: str, module: Any, dataset: str, file: str | Path, records: Callable[[Path], Records]
+) -> Table[Cell]:
+    space, archs, repeats = NASBench201(), [], []
     try:
-        return create(imported, str(file))
-    except Exception as error:  # what the packages raise on a bad file is not documented
+        for arch, state in records(Path(file)):
+            results = module.ArchResults.create_from_state_dict(state)
+            seeds = results.get_dataset_seeds(dataset)
+            metrics = [results.get_metrics(dataset, "x-valid", is_random=s) for s in seeds]
+            archs.append(space.parse(arch))
+            repeats.append([float(m["accuracy"]) for m in metrics])
+    except OSError as error:
+        raise TableError(f"cannot read {file}: {error.strerror or error}") from None
+    except (ValueError, LookupError, TypeError, AttributeError, pickle.UnpicklingError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise TableError(f"{package} cannot read {file}: {reason}") from None
-
-
-def _table(name: str, api: Any, dataset: str) -> Table[Cell]:
-    space = NASBench201()
-    archs, repeats = [], []
-    for index in _indices(api):
-        archs.append(space.parse(api.meta_archs[index]))
-        seeds = api.query_meta_info_by_index(index, EPOCHS).get_dataset_seeds(dataset)
-        repeats.append(
-            [
-                api.get_more_info(index, dataset, hp=EPOCHS, is_random=seed)["valid-accuracy"]
-                for seed in seeds
-            ]
-        )
+        raise TableError(f"{file} is not a file of this benchmark: {reason}") from None
     values = checked_values(name, [statistics.fmean(row) for row in repeats])
     return Table(name, space, archs, values, objective="validation accuracy (%)", repeats=repeats)
 
 
-def _indices(api: Any) -> Iterator[int]:
-    """Yield the architectures that the file holds.
+def _torch_records(path: Path) -> Records:
+    """Read NAS-Bench-201's file of `torch.save`."""
+    dtypes = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)]
+    scalars = [(scalar, ".".join(name)) for name, scalar in _SCALAR.items()]
+    with torch.serialization.safe_globals([np.dtype, *dtypes, *scalars]):
+        data = torch.load(path, map_location="cpu", weights_only=True)
+    for index in sorted(data["evaluated_indexes"]):
+        yield data["meta_archs"][index], data["arch2infos"][index]["full"]
 
-    A file lists them; a NATS-Bench folder loads each on demand, and may hold only some.
-    """
-    archive = getattr(api, "archive_dir", None)
-    if archive is None:
-        yield from sorted(api.evaluated_indexes)
-        return
-    held = {file.name.split(".", 1)[0] for file in Path(archive).iterdir()}
-    for index in range(len(api.meta_archs)):
-        if f"{index:06d}" in held or str(index) in held:
-            yield index
+
+def _pickle_records(path: Path) -> Records:
+    """Read NATS-Bench's single file."""
+    data = _load_bz2(path)
+    for index in sorted(data["evaluated_indexes"]):
+        yield data["meta_archs"][index], data["arch2infos"][index][EPOCHS]
+
+
+def _folder_records(folder: Path) -> Records:
+    """Read NATS-Bench's folder, one file per architecture, of which some may be missing."""
+    for index, arch in enumerate(_load_bz2(folder / "meta.pickle.pbz2")["meta_archs"]):
+        path = folder / f"{index:06d}.pickle.pbz2"
+        if path.exists():
+            yield arch, _load_bz2(path)[EPOCHS]
+
+
+def _load_bz2(path: Path) -> Any:
+    with bz2.open(path) as file:
+        return load_pickle(file, _ADMITTED)

@@ -3,50 +3,55 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
-_BROKEN = (pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, TypeError)
+_BROKEN = (pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError, AttributeError)
 
 
 class UnsafePickleError(ValueError):
     """A pickle names a class or function that a table of numbers has no use for."""
 
 
-class _Unpickler(pickle.Unpickler):
-    """Unpickles plain containers and numbers, and the classes that `admitted` names."""
+Admitted = Mapping[tuple[str, str], Callable[..., Any]]
+"""What to build for each (module, name) that a pickle may ask for."""
 
-    def __init__(self, file: BinaryIO, admitted: Mapping[tuple[str, str], type]) -> None:
+
+class _Unpickler(pickle.Unpickler):
+    """Unpickles plain containers and numbers, and what `admitted` names."""
+
+    def __init__(self, file: IO[bytes], admitted: Admitted) -> None:
         super().__init__(file)
         self._admitted = admitted
 
-    def find_class(self, module: str, name: str) -> type:
+    def find_class(self, module: str, name: str) -> Any:
         """Return the stand-in for a class; nothing is ever imported."""
         if (module, name) not in self._admitted:
-            raise UnsafePickleError(f"it asks for {module}.{name}, which is not admitted")
+            raise UnsafePickleError(f"the pickle asks for {module}.{name}, which is refused")
         return self._admitted[module, name]
 
     def persistent_load(self, pid: Any) -> Any:
         """Refuse references to outside the file."""
-        raise UnsafePickleError(f"it refers to an outside object {pid!r}")
+        raise UnsafePickleError(f"the pickle refers to an outside object {pid!r}")
 
 
-def read_pickle(path: Path, admitted: Mapping[tuple[str, str], type] | None = None) -> Any:
-    """Read a pickle that may hold plain containers, numbers, strings and stand-ins only.
-
-    Args:
-        path: the file.
-        admitted: class to build for each (module, name) that the pickle may ask for.
+def load_pickle(file: IO[bytes], admitted: Admitted | None = None) -> Any:
+    """Load a pickle that may hold plain containers, numbers, strings and what is admitted.
 
     Raises:
         UnsafePickleError: if the pickle asks for anything else.
-        ValueError: if the file is no pickle.
+        ValueError: if it is no pickle.
     """
+    try:
+        return _Unpickler(file, admitted or {}).load()
+    except UnsafePickleError:
+        raise
+    except _BROKEN as error:
+        raise ValueError(f"not a readable pickle: {error}") from None
+
+
+def read_pickle(path: Path, admitted: Admitted | None = None) -> Any:
+    """Load the pickle in a file; see `load_pickle`."""
     with path.open("rb") as file:
-        try:
-            return _Unpickler(file, admitted or {}).load()
-        except UnsafePickleError as error:
-            raise UnsafePickleError(f"refused to read the pickle {path}: {error}") from None
-        except _BROKEN as error:
-            raise ValueError(f"{path} is not a readable pickle: {error}") from None
+        return load_pickle(file, admitted)
