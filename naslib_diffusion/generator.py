@@ -68,7 +68,8 @@ class GuidedGenerator(Generic[A]):
         sampler: one of `naslib_diffusion.diffusion.samplers`.
         guidance: makes a guided denoiser of (denoiser, guide, scale).
         resample: follow the tilted law more closely by weighting and resampling each batch
-            (`sample_twisted`); repeats are more frequent. Always done for guides without gradient.
+            (`sample_twisted`); wants about 30 steps and a moderate `scale`, and repeats are more
+            frequent. Always done for guides without gradient.
         scale: see `generate`.
 
     Raises:

@@ -62,7 +62,8 @@ def sample_twisted(
         denoiser: unguided; maps (`B x *shape`, float) to `B x *shape`.
         guide: maps relaxed architectures, `B x *shape`, to `B`.
         x: noise at level `sigmas[0]`, `B x *shape`.
-        sigmas: decreasing noise levels, the last one 0.
+        sigmas: decreasing noise levels, the last one 0; about 30, since weights vary with the
+            length of a step.
         scale: k.
         threshold: resample when the effective sample size falls below this share of the batch.
         generator: CPU source of randomness.
