@@ -184,7 +184,8 @@ def sample_predictor_corrector(
         denoised = denoiser(x, sigma)
         tell(callback, step, sigma, x, denoised)
         if lower == 0:
-            return denoised
+            x = denoised
+            break
         gain = 2 * math.log(sigma / lower)
         x = x + gain * (denoised - x) + sigma * math.sqrt(gain) * randn_like(x, generator)
     return x
