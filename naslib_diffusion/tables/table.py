@@ -79,6 +79,13 @@ class Table(Generic[A]):
         """Return the value of `arch`; raises KeyError if no row is it or equivalent to it."""
         return float(self.values[self._row(arch)])
 
+    def get(self, arch: A) -> float | None:
+        """Return the value of `arch`, or None if there is no row for it."""
+        try:
+            return self[arch]
+        except KeyError:
+            return None
+
     def __contains__(self, arch: A) -> bool:
         """Whether there is a row for `arch` or an equivalent architecture."""
         return arch in self._rows or self.space.canonical(arch) in self._kinds

@@ -1,0 +1,237 @@
+"""`naslib-diffusion generate`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from naslib_diffusion.commands.errors import UserError
+from naslib_diffusion.commands.options import (
+    POSITIVE,
+    SEED,
+    make_space,
+    make_table,
+    table_options,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from naslib_diffusion.spaces import Space
+    from naslib_diffusion.surrogates import ObjectiveScale, Surrogate
+    from naslib_diffusion.tables import Table
+
+MAX_OBSERVED = 1000
+"""Rows to fit on at most: a Gaussian process needs the cube of it in time."""
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """A surrogate, and the canonical forms of the architectures that it was fitted to."""
+
+    surrogate: Surrogate
+    scale: ObjectiveScale
+    observed: set[Hashable]
+
+
+@click.command()
+@table_options
+@click.option(
+    "-n", "number", metavar="N", type=POSITIVE, default=100, show_default=True, help="How many."
+)
+@click.option(
+    "--observe",
+    metavar="N",
+    type=click.IntRange(1, MAX_OBSERVED),
+    default=50,
+    show_default=True,
+    help="Random rows of the table to fit the surrogate on (all of a smaller table).",
+)
+@click.option(
+    "--surrogate",
+    type=click.Choice(["gp", "ensemble"]),
+    default="gp",
+    show_default=True,
+    help="What guides: a Gaussian process or an ensemble of networks.",
+)
+@click.option(
+    "--checkpoint", metavar="FILE", help="A trained score network, in place of the exact one."
+)
+@click.option(
+    "--seed", metavar="N", type=SEED, default=0, show_default=True, help="Of all random decisions."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("generated.csv"),
+    show_default=True,
+    help="CSV file to write.",
+)
+@click.option("--force", is_flag=True, help="Overwrite --out.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+def generate(
+    *,
+    number: int,
+    observe: int,
+    surrogate: str,
+    checkpoint: str | None,
+    seed: int,
+    out: Path,
+    force: bool,
+    quiet: bool,
+    **source: Any,
+) -> None:
+    """Generate distinct architectures, guided by measurements if there are some.
+
+    With --table or --benchmark, a surrogate is fitted on --observe random rows, and its prediction
+    guides; the rows themselves are not generated again. Otherwise generation is uniform. Writes a
+    CSV with the columns arch, and predicted and measured values where there are any, best first.
+
+    \b
+    Examples:
+      naslib-diffusion generate --space nasbench201 -n 1000 --out cells.csv
+      naslib-diffusion generate -n 1000 --table mine.csv --objective accuracy --out good.csv
+      naslib-diffusion generate -n 20 --benchmark nasbench201/cifar10 --observe 100
+    """
+    from naslib_diffusion.threads import one_thread
+
+    if checkpoint is not None:
+        raise UserError("--checkpoint: trained score networks are not part of this version yet")
+    _refuse_existing(out, force)
+    table = _table(source)
+    space = _whole_space(table) if table else make_space(source["space"] or "nasbench201")
+    with one_thread():
+        fit = _fit(space, table, observe, surrogate, seed) if table else None
+        archs = _generate(space, number, fit, seed)
+    columns = _columns(space, archs, fit, table)
+    _write(out, columns)
+    if not quiet:
+        _print_summary(columns, fit, table, out)
+
+
+def _refuse_existing(out: Path, force: bool) -> None:
+    if out.is_dir():
+        raise UserError(f"{out} is a folder; --out must be a file")
+    if os.path.lexists(out) and not force:
+        raise UserError(f"{out} exists already; --force overwrites it")
+
+
+def _table(source: dict[str, Any]) -> Table[Any] | None:
+    if source["benchmark"] is None and source["table"] is None:
+        if source["objective"] is not None or source["api_file"] is not None:
+            raise UserError("name the measurements to use: --benchmark NAME or --table FILE")
+        return None
+    return make_table(**source)
+
+
+def _whole_space(table: Table[Any]) -> Space[Any]:
+    """Return the space that a table is of: what is generated need not be measured yet."""
+    from naslib_diffusion.spaces import Subset
+
+    return table.space.space if isinstance(table.space, Subset) else table.space
+
+
+def _fit(space: Space[Any], table: Table[Any], observe: int, surrogate: str, seed: int) -> _Fit:
+    """Fit the surrogate on random rows of the table, distinct in canonical form."""
+    import torch
+
+    from naslib_diffusion.surrogates import ObjectiveScale, make_surrogate
+
+    order = torch.randperm(len(table), generator=torch.Generator().manual_seed(seed)).tolist()
+    rows: dict[Hashable, int] = {}
+    for row in order:
+        rows.setdefault(space.canonical(table.archs[row]), row)
+        if len(rows) == observe:
+            break
+    archs = [table.archs[row] for row in rows.values()]
+    values = torch.tensor([table[arch] for arch in archs], dtype=torch.double)
+    scale = ObjectiveScale.of(values, maximize=table.direction == "maximize")
+    fitted = make_surrogate(surrogate, space).fit(space.encode(archs), scale(values))
+    return _Fit(fitted, scale, set(rows))
+
+
+def _generate(space: Space[Any], number: int, fit: _Fit | None, seed: int) -> list[Any]:
+    from naslib_diffusion import GuidedGenerator, SpaceExhausted
+
+    known = fit.observed if fit else set()
+    if space.size is not None and number > space.size - len(known):
+        observed = f" beside the {len(known)} observed" if known else ""
+        raise UserError(
+            f"-n {number} is more than the {space.size - len(known)} distinct architectures "
+            f"of {space.name}{observed}"
+        )
+    guide = (lambda x: fit.surrogate.posterior(x)[0]) if fit else None
+    try:
+        return GuidedGenerator(space, device="cpu", seed=seed).generate(number, guide, known=known)
+    except SpaceExhausted as error:
+        raise UserError(str(error)) from None
+
+
+def _columns(
+    space: Space[Any], archs: Sequence[Any], fit: _Fit | None, table: Table[Any] | None
+) -> dict[str, list[Any]]:
+    """Return the columns of the file by name."""
+    columns: dict[str, list[Any]] = {"arch": [str(arch) for arch in archs]}
+    if fit:
+        import torch
+
+        with torch.no_grad():
+            targets = fit.surrogate.posterior(space.encode(archs))[0]
+        scale = fit.scale
+        gaps = (-(targets * scale.spread + scale.center)).exp() - scale.softening
+        columns["predicted"] = (scale.sign * (scale.best - gaps)).tolist()
+    if table:
+        columns["measured"] = [table.get(arch) for arch in archs]
+    return columns
+
+
+def _write(out: Path, columns: dict[str, list[Any]]) -> None:
+    from naslib_diffusion.runs import write_atomically
+
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(out, buffer.getvalue().encode())
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror}") from None
+
+
+def _print_summary(
+    columns: dict[str, list[Any]], fit: _Fit | None, table: Table[Any] | None, out: Path
+) -> None:
+    """Print how good the generated architectures are, beside the table's."""
+    from rich.markup import escape
+    from rich.table import Table as RichTable
+
+    from naslib_diffusion.commands.terminal import console
+
+    screen = console()
+    number = len(columns["arch"])
+    if table and fit:
+        pick = max if table.direction == "maximize" else min
+        grid = RichTable(title=f"{escape(table.name)}: {escape(table.objective)}")
+        for heading in ("", "number", "best", "mean"):
+            grid.add_column(heading, justify="right" if heading else "left")
+        measured = [value for value in columns["measured"] if value is not None]
+        for label, values in (
+            ("all rows of the table", table.values.tolist()),
+            ("generated, predicted", columns["predicted"]),
+            ("generated, measured", measured),
+        ):
+            if values:
+                mean = sum(values) / len(values)
+                grid.add_row(label, f"{len(values):,}", f"{pick(values):.5g}", f"{mean:.5g}")
+        screen.print(grid)
+        screen.print(f"guided by {len(fit.observed)} observed rows, which are left out")
+    screen.print(
+        f"[bold cyan]{number:,} distinct architectures: {escape(str(out))}[/]", soft_wrap=True
+    )

@@ -1,0 +1,106 @@
+"""Options that commands share, and the tables that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from naslib_diffusion.commands.errors import UserError
+
+if TYPE_CHECKING:
+    from naslib_diffusion.spaces import Space
+    from naslib_diffusion.tables import Direction, Table
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+POSITIVE = click.IntRange(min=1)
+SEED = click.IntRange(min=0, max=2**31 - 1)
+"""Range of seeds; room for 2**31 more, counted up from the first."""
+
+
+def table_options(command: F) -> F:
+    """Add the options that name a table."""
+    options = [
+        click.option(
+            "--benchmark",
+            metavar="NAME",
+            help="A public benchmark: nasbench201/cifar10, nasbench201/cifar100, "
+            "nasbench201/imagenet16, analog/baseline_accuracy, ...; an unknown name lists all.",
+        ),
+        click.option("--space", metavar="NAME", help="Search space, of --table: nasbench201."),
+        click.option(
+            "--table",
+            metavar="FILE",
+            type=click.Path(path_type=Path),
+            help="Your own measurements: .csv or .csv.gz with a column `arch` and numeric ones.",
+        ),
+        click.option("--objective", metavar="COLUMN", help="Column of --table to optimise."),
+        click.option(
+            "--direction",
+            type=click.Choice(["maximize", "minimize"]),
+            default="maximize",
+            show_default=True,
+            help="Which values of the objective are better.",
+        ),
+        click.option(
+            "--api-file",
+            metavar="FILE",
+            type=click.Path(path_type=Path),
+            help="Your data: .pth for nasbench201-api/..., .pbz2 or folder for nats-bench/...",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def make_space(name: str) -> Space[Any]:
+    """Return a space by its name."""
+    from naslib_diffusion.spaces import NASBench201
+
+    spaces = {"nasbench201": NASBench201}
+    if name not in spaces:
+        raise UserError(f"unknown space {name!r}; known: {', '.join(spaces)}")
+    return spaces[name]()
+
+
+def make_table(
+    *,
+    benchmark: str | None,
+    api_file: str | Path | None,
+    space: str | None,
+    table: str | Path | None,
+    objective: str | None,
+    direction: Direction,
+) -> Table[Any]:
+    """Return the table that the options name."""
+    from naslib_diffusion.tables import TableError, load_csv
+    from naslib_diffusion.tables import benchmark as load_benchmark
+
+    if benchmark is not None and table is not None:
+        raise UserError("give either --benchmark or --table, not both")
+    if benchmark is None and table is None:
+        raise UserError("name the measurements to use: --benchmark NAME or --table FILE")
+    try:
+        if benchmark is not None:
+            _check_benchmark_options(space, objective, direction)
+            return load_benchmark(benchmark, api_file=api_file)
+        if api_file is not None:
+            raise UserError("--api-file belongs to --benchmark, not to --table")
+        assert table is not None
+        found = make_space(space or "nasbench201")
+        return load_csv(table, found, objective, direction)
+    except TableError as error:
+        raise UserError(str(error)) from None
+
+
+def _check_benchmark_options(space: str | None, objective: str | None, direction: str) -> None:
+    if objective is not None:
+        raise UserError("--objective belongs to --table; a benchmark's name says its objective")
+    if space is not None:
+        make_space(space)
+    if direction != "maximize":
+        raise UserError("all benchmarks are maximised; --direction belongs to --table")

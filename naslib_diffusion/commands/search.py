@@ -1,0 +1,266 @@
+"""`naslib-diffusion search`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from naslib_diffusion.commands.errors import Interrupted, UserError
+from naslib_diffusion.commands.options import POSITIVE, SEED, make_table, table_options
+
+if TYPE_CHECKING:
+    from naslib_diffusion.runs import Evaluation, Results, RunFolder, Settings
+    from naslib_diffusion.tables import Table
+
+DEFAULT_BENCHMARK = "nasbench201/cifar100"
+
+
+@click.command()
+@table_options
+@click.option(
+    "--budget",
+    metavar="N",
+    type=POSITIVE,
+    default=50,
+    show_default=True,
+    help="Evaluations of each seed.",
+)
+@click.option(
+    "--seeds", metavar="N", type=POSITIVE, default=3, show_default=True, help="Independent runs."
+)
+@click.option("--seed", metavar="N", type=SEED, default=0, show_default=True, help="First seed.")
+@click.option(
+    "--initial",
+    metavar="N",
+    type=POSITIVE,
+    default=10,
+    show_default=True,
+    help="Random evaluations to start.",
+)
+@click.option(
+    "--batch",
+    metavar="N",
+    type=POSITIVE,
+    default=1,
+    show_default=True,
+    help="Evaluations asked for at a time.",
+)
+@click.option(
+    "--strategy",
+    type=click.Choice(["guided", "random", "mutation"]),
+    default="guided",
+    show_default=True,
+    help="Where candidates come from: guided diffusion, random draws, mutations of the best.",
+)
+@click.option(
+    "--surrogate",
+    type=click.Choice(["gp", "ensemble"]),
+    default="gp",
+    show_default=True,
+    help="What ranks candidates: a Gaussian process or an ensemble of networks.",
+)
+@click.option("--noisy", is_flag=True, help="Each evaluation is one training, not their mean.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the results.  [default: runs/search-NAME-TIME]",
+)
+@click.option("--resume", is_flag=True, help="Go on with the run in --out, with its settings.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.pass_context
+def search(
+    context: click.Context, /, out: Path | None, resume: bool, quiet: bool, **_: Any
+) -> None:
+    """Search for the best architectures of a benchmark or of your own table.
+
+    Starts with random architectures, then repeats: fit a surrogate, generate candidates under its
+    guidance, evaluate the best. Writes trials.csv (a line per evaluation, at once), summary.json
+    and report.html. Without any option it searches nasbench201/cifar100.
+
+    \b
+    Examples:
+      naslib-diffusion search
+      naslib-diffusion search --benchmark nasbench201/imagenet16 --budget 100 --seeds 5
+      naslib-diffusion search --space nasbench201 --table mine.csv.gz --objective latency_ms \\
+          --direction minimize --out runs/latency
+      naslib-diffusion search --out runs/latency --resume
+    """
+    settings, table, folder = _prepare(context, out, resume)
+    saved = _saved(folder, settings, table) if resume else {}
+    if not quiet:
+        _announce(settings, table, folder, sum(map(len, saved.values())))
+    results = _run(settings, table, folder, saved, quiet)
+    _finish(results, folder)
+    if not quiet:
+        from naslib_diffusion.commands.terminal import print_results
+
+        print_results(results, folder)
+
+
+def _prepare(
+    context: click.Context, out: Path | None, resume: bool
+) -> tuple[Settings, Table[Any], RunFolder]:
+    """Check all that the user said before anything is written."""
+    from naslib_diffusion.runs import RunError, RunFolder
+
+    try:
+        if resume:
+            if out is None:
+                raise UserError("--resume needs --out, the folder of the run to go on with")
+            folder = RunFolder(out)
+            settings = _resumed_settings(context, folder.load_settings())
+        else:
+            settings = _given_settings(context)
+            folder = RunFolder(out or _default_out(settings))
+            folder.refuse_used()
+        table = _checked_table(settings)
+        if resume and settings.fingerprint != table.fingerprint:
+            raise UserError(f"cannot resume {out}: the table's contents have changed since")
+        settings = _with(settings, fingerprint=table.fingerprint)
+        if not resume:
+            folder.start(settings)
+    except RunError as error:
+        raise UserError(str(error)) from None
+    return settings, table, folder
+
+
+def _given_settings(context: click.Context) -> Settings:
+    from naslib_diffusion.runs import Settings
+
+    options = _option_values(context)
+    if options["benchmark"] is None and options["table"] is None:
+        if any(options[name] is not None for name in ("space", "objective", "api_file")):
+            raise UserError("name the measurements to use: --benchmark NAME or --table FILE")
+        options["benchmark"] = DEFAULT_BENCHMARK
+    return Settings(**options)
+
+
+def _resumed_settings(context: click.Context, stored: Settings) -> Settings:
+    """Return the stored settings, if none of the options that were given differs."""
+    given = {
+        name: value
+        for name, value in _option_values(context).items()
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    }
+    changes = stored.changes(_with(stored, **given))
+    if changes:
+        raise UserError(f"cannot resume with other settings: {'; '.join(changes)}")
+    return stored
+
+
+def _option_values(context: click.Context) -> dict[str, Any]:
+    """Return what the options say, by the names of the settings; paths made absolute."""
+    apart = ("out", "resume", "quiet")
+    return {
+        name: str(value.absolute()) if isinstance(value, Path) else value
+        for name, value in context.params.items()
+        if name not in apart
+    }
+
+
+def _with(settings: Settings, **changes: Any) -> Settings:
+    import dataclasses
+
+    return dataclasses.replace(settings, **changes)
+
+
+def _default_out(settings: Settings) -> Path:
+    source = settings.benchmark or f"{Path(settings.table or '').name.split('.')[0]}"
+    return Path("runs") / f"search-{source.replace('/', '-')}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def _checked_table(settings: Settings) -> Table[Any]:
+    if settings.budget < settings.initial:
+        raise UserError(
+            f"--budget {settings.budget} is below the {settings.initial} random evaluations of "
+            "--initial; raise the one or lower the other"
+        )
+    table = make_table(
+        benchmark=settings.benchmark,
+        api_file=settings.api_file,
+        space=settings.space,
+        table=settings.table,
+        objective=settings.objective,
+        direction=settings.direction,
+    )
+    if settings.budget > table.distinct:
+        raise UserError(
+            f"--budget {settings.budget} is more than the {table.distinct} distinct "
+            f"architectures of {table.name}"
+        )
+    if settings.noisy and table.repeats is None:
+        raise UserError(f"--noisy: {table.name} has only one value for each architecture")
+    return table
+
+
+def _saved(
+    folder: RunFolder, settings: Settings, table: Table[Any]
+) -> dict[int, list[Evaluation]]:
+    """Return what an earlier part of the run has evaluated."""
+    from naslib_diffusion.runs import RunError
+
+    try:
+        saved = folder.load_trials(settings)
+        for trials in saved.values():
+            for trial in trials:
+                table.space.parse(trial.arch)
+    except (RunError, ValueError) as error:
+        raise UserError(str(error)) from None
+    return saved
+
+
+def _announce(settings: Settings, table: Table[Any], folder: RunFolder, done: int) -> None:
+    click.echo(
+        f"{table.name}: {settings.budget} evaluations x {settings.seeds} "
+        f"seed{'s' * (settings.seeds > 1)} of {table.distinct:,} distinct architectures"
+        + (f", {done} already done" if done else "")
+        + f"; results go to {folder.path}"
+    )
+
+
+def _run(
+    settings: Settings,
+    table: Table[Any],
+    folder: RunFolder,
+    saved: dict[int, list[Evaluation]],
+    quiet: bool,
+) -> Results:
+    """Run the search; on Ctrl-C say what is saved."""
+    from naslib_diffusion.commands.terminal import Progress
+    from naslib_diffusion.runs import Results, TrialLog, run
+
+    start, resumed = time.perf_counter(), sum(map(len, saved.values()))
+    with (
+        TrialLog(folder.trials) as log,
+        Progress(settings, table, resumed, quiet) as progress,
+    ):
+
+        def record(evaluation: Evaluation) -> None:
+            log.append(evaluation)
+            progress.advance(evaluation)
+
+        try:
+            trials = run(settings, table, saved, record)
+        except KeyboardInterrupt:
+            total = settings.budget * settings.seeds
+            raise Interrupted(
+                f"{progress.done} of {total} evaluations are saved in {folder.trials}; "
+                f"go on with: naslib-diffusion search --out {folder.path} --resume"
+            ) from None
+    seconds = time.perf_counter() - start
+    return Results(settings, table, trials, seconds=seconds, resumed=resumed)
+
+
+def _finish(results: Results, folder: RunFolder) -> None:
+    """Write the summary and the report."""
+    import json
+
+    from naslib_diffusion.report import render_report
+    from naslib_diffusion.runs import write_atomically
+
+    summary = json.dumps(results.summary(), indent=2) + "\n"
+    write_atomically(folder.summary, summary.encode())
+    write_atomically(folder.report, render_report(results, str(folder.path)).encode())

@@ -1,0 +1,21 @@
+"""Runs of a search on a table: their settings, their record on disk, and what came out."""
+
+from naslib_diffusion.runs.folder import RunError, RunFolder, write_atomically
+from naslib_diffusion.runs.results import Results, SeedResult
+from naslib_diffusion.runs.runner import evaluate, run
+from naslib_diffusion.runs.settings import Settings
+from naslib_diffusion.runs.trials import Evaluation, TrialLog, read_trials
+
+__all__ = [
+    "Evaluation",
+    "Results",
+    "RunError",
+    "RunFolder",
+    "SeedResult",
+    "Settings",
+    "TrialLog",
+    "evaluate",
+    "read_trials",
+    "run",
+    "write_atomically",
+]

@@ -1,0 +1,75 @@
+"""Runs a search on a table, over several seeds, and goes on from what is already known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from naslib_diffusion.runs.settings import Settings
+from naslib_diffusion.runs.trials import Evaluation
+from naslib_diffusion.search import Search
+from naslib_diffusion.tables import Table
+
+
+def run(
+    settings: Settings,
+    table: Table[Any],
+    saved: Mapping[int, Sequence[Evaluation]],
+    record: Callable[[Evaluation], None],
+) -> list[Evaluation]:
+    """Search with every seed; return all evaluations, saved and new.
+
+    Args:
+        settings: of the run.
+        table: where evaluations are looked up.
+        saved: finished evaluations of each seed, in order, from an earlier part of the same run.
+        record: called with each new evaluation as soon as it is finished.
+    """
+    done: list[Evaluation] = []
+    for seed in settings.all_seeds:
+        done += run_seed(settings, table, seed, saved.get(seed, ()), record)
+    return done
+
+
+def run_seed(
+    settings: Settings,
+    table: Table[Any],
+    seed: int,
+    saved: Sequence[Evaluation],
+    record: Callable[[Evaluation], None],
+) -> list[Evaluation]:
+    """Search with one seed.
+
+    Whole batches that are saved are told as they are. A batch that was cut off is asked for again,
+    which gives the same architectures, and finished.
+    """
+    search = Search(
+        table.space,
+        settings.surrogate,
+        settings.strategy,
+        seed=seed,
+        initial=settings.initial,
+        direction=settings.direction,
+    )
+    done: list[Evaluation] = []
+    while len(done) < settings.budget:
+        size = min(settings.batch, settings.budget - len(done))
+        batch = list(saved[len(done) : len(done) + size])
+        archs = [table.space.parse(trial.arch) for trial in batch]
+        if len(batch) < size:
+            asked = search.ask(size)
+            archs += [arch for arch in asked if arch not in archs][: size - len(batch)]
+        for arch in archs[len(batch) :]:
+            step = len(done) + len(batch) + 1
+            batch.append(
+                Evaluation(seed, step, str(arch), evaluate(table, arch, seed, step, settings))
+            )
+            record(batch[-1])
+        search.tell(archs, [trial.value for trial in batch])
+        done += batch
+    return done
+
+
+def evaluate(table: Table[Any], arch: Any, seed: int, step: int, settings: Settings) -> float:
+    """Look `arch` up; with noise, draw one of its trainings, the same one each time it is run."""
+    return table.draw(arch, f"{seed}/{step}") if settings.noisy else table[arch]

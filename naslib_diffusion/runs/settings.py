@@ -1,0 +1,78 @@
+"""The settings of a run: all that decides what it does."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+from naslib_diffusion.tables import Direction
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user chose, by the names of the command line's options.
+
+    Attributes:
+        fingerprint: of the table that was searched, so that a resumed run meets the same one.
+    """
+
+    benchmark: str | None = None
+    api_file: str | None = None
+    space: str | None = None
+    table: str | None = None
+    objective: str | None = None
+    direction: Direction = "maximize"
+    budget: int = 50
+    seeds: int = 3
+    seed: int = 0
+    initial: int = 10
+    batch: int = 1
+    strategy: str = "guided"
+    surrogate: str = "gp"
+    noisy: bool = False
+    fingerprint: str = ""
+
+    @property
+    def all_seeds(self) -> range:
+        """The seeds of the run, in order."""
+        return range(self.seed, self.seed + self.seeds)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a dictionary for JSON."""
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_json(data: Any) -> Settings:
+        """Inverse of `to_json`; raises ValueError if `data` is something else."""
+        types = {field.name: type(field.default) for field in dataclasses.fields(Settings)}
+        if not isinstance(data, dict) or set(data) != set(types):
+            raise ValueError("not the settings of a run")
+        for name, kind in types.items():
+            allowed = (str, type(None)) if kind is type(None) else (kind,)
+            if type(data[name]) not in allowed:
+                raise ValueError(f"{name} cannot be {data[name]!r}")
+        return Settings(**data)
+
+    def changes(self, other: Settings) -> list[str]:
+        """Describe where `other` differs, one setting each."""
+        pairs = zip(self.to_json().items(), other.to_json().values(), strict=True)
+        return [
+            "the table's contents"
+            if name == "fingerprint"
+            else f"--{name.replace('_', '-')} was {old}, is {new}"
+            for (name, old), new in pairs
+            if old != new
+        ]
+
+    def command(self, out: str) -> str:
+        """Return the command line that makes this run."""
+        words = ["naslib-diffusion", "search"]
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name == "fingerprint" or value is None or value is False:
+                continue
+            option = f"--{field.name.replace('_', '-')}"
+            words += [option] if value is True else [option, str(value)]
+        return shlex.join([*words, "--out", out])
