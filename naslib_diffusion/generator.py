@@ -19,6 +19,7 @@ from naslib_diffusion.diffusion.schedules import karras_sigmas, randn_like
 from naslib_diffusion.polish import evaluate
 from naslib_diffusion.polish import polish as climb
 from naslib_diffusion.spaces.base import Space
+from naslib_diffusion.threads import one_thread
 
 A = TypeVar("A", bound=Hashable)
 
@@ -104,6 +105,7 @@ class GuidedGenerator(Generic[A]):
         else:
             self._random.manual_seed(seed)
 
+    @one_thread()
     def generate(
         self,
         n: int,

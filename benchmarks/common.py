@@ -1,0 +1,104 @@
+"""What the measurements share: where tables come from, and how results are shown and kept."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import json
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import torch
+from rich.console import Console
+from rich.table import Table as RichTable
+from tqdm import tqdm
+
+from naslib_diffusion import __version__
+from naslib_diffusion.spaces import NASBench201
+from naslib_diffusion.tables import Table, benchmark, load_csv
+
+T = TypeVar("T")
+
+VALIDATION_TASKS = ("nasbench201/cifar10", "nasbench201/cifar100", "nasbench201/imagenet16")
+TEST_COLUMNS = ("cifar10_test_200", "cifar100_test_200")
+ORACLE_ROWS = 1000
+
+data_option = click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    envvar="NASLIB_DIFFUSION_DATA",
+    help="Folder with nasbench201.csv.gz (columns cifar10_test_200, cifar100_test_200); "
+    "or set NASLIB_DIFFUSION_DATA.",
+)
+out_option = click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the results as CSV and JSON; they are only printed unless told.",
+)
+
+
+@functools.cache
+def load_task(task: str, data: Path | None) -> Table[Any]:
+    """Return a table by name: a benchmark's, or a column of `data/nasbench201.csv.gz`."""
+    if "/" in task:
+        return benchmark(task)
+    if data is None:
+        raise click.UsageError(
+            f"{task} is a column of nasbench201.csv.gz: name its folder, --data"
+        )
+    return load_csv(data / "nasbench201.csv.gz", NASBench201(), task)
+
+
+def run_all(
+    function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], processes: int, label: str
+) -> list[T]:
+    """Call `function` with each tuple of arguments, in processes of one thread; keep the order."""
+    results: list[T | None] = [None] * len(jobs)
+    if processes <= 1:
+        for i, job in enumerate(tqdm(jobs, desc=label)):
+            results[i] = function(*job)
+        return results  # type: ignore[return-value]
+    with ProcessPoolExecutor(processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        futures = {pool.submit(function, *job): i for i, job in enumerate(jobs)}
+        for future in tqdm(as_completed(futures), total=len(jobs), desc=label):
+            results[futures[future]] = future.result()
+    return results  # type: ignore[return-value]
+
+
+def show(title: str, rows: Sequence[Mapping[str, object]], notes: Sequence[str] = ()) -> None:
+    """Print rows of equal keys as a table."""
+    table = RichTable(title=title, title_justify="left")
+    for i, column in enumerate(rows[0]):
+        table.add_column(column, justify="left" if i < 2 else "right")
+    for row in rows:
+        table.add_row(*(f"{v:.2f}" if isinstance(v, float) else str(v) for v in row.values()))
+    console = Console(width=None if Console().is_terminal else 140)
+    console.print(table)
+    for note in notes:
+        console.print(note)
+
+
+def save(
+    out: Path | None, name: str, rows: Sequence[Mapping[str, object]], **settings: object
+) -> None:
+    """Write rows to `out/name.csv` and the settings beside them, if a folder was given."""
+    if out is None:
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / f"{name}.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    facts = {
+        "version": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "cores": os.cpu_count(),
+        **settings,
+    }
+    (out / f"{name}.json").write_text(json.dumps(facts, indent=2, default=str) + "\n")
