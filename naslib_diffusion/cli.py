@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import click
 
 from naslib_diffusion import __version__
+from naslib_diffusion.commands.bench import bench
 from naslib_diffusion.commands.errors import Interrupted, UserError
 from naslib_diffusion.commands.generate import generate
 from naslib_diffusion.commands.search import search
@@ -40,6 +41,7 @@ def cli(context: click.Context) -> None:
 
 cli.add_command(search)
 cli.add_command(generate)
+cli.add_command(bench)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -39,7 +39,7 @@ class Point:
     def __hash__(self) -> int:
         return hash(self._key)
 
-    @property
+    @functools.cached_property
     def _key(self) -> tuple[tuple[type, Value], ...]:
         return tuple(map(typed, self.values))
 

@@ -1,0 +1,36 @@
+"""The command `bench`: the measurements behind the project's figures."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+MEASUREMENTS = {
+    "scratch": "Evaluations until the best cell of a table, from scratch.",
+    "speed": "Time and memory of generation and search.",
+    "table1": "Guided generation against sorting and the oracle (paper, Table 1).",
+}
+
+
+class _Measurements(click.Group):
+    """Commands that are imported when they are asked for: each pulls in what it measures."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(MEASUREMENTS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in MEASUREMENTS:
+            return None
+        module = importlib.import_module(f"naslib_diffusion.benchmarks.{cmd_name}")
+        command: click.Command = module.main
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Measurements"):
+            formatter.write_dl(sorted(MEASUREMENTS.items()))
+
+
+@click.group(cls=_Measurements)
+def bench() -> None:
+    """Measure: reproduce a figure or table of this project or of the paper."""
