@@ -1,8 +1,141 @@
-"""The page."""
+"""The page: what the template shows, in words and numbers."""
 
+from __future__ import annotations
+
+import platform
+import re
+import statistics
+from collections.abc import Iterator
+from importlib import metadata
+
+import jinja2
+from markupsafe import Markup
+
+from naslib_diffusion.report import figures
+from naslib_diffusion.report.cells import LABELS, NODES, RADIUS, decisions, draw_cell
+from naslib_diffusion.report.scales import formatter
 from naslib_diffusion.runs import Results
 
+TOP = 10
+"""Architectures in the table of the best."""
 
-def render_report(results: Results, folder: str) -> str:
-    """Return the page."""
-    return folder
+
+def render_report(results: Results, out: str) -> str:
+    """Render the report of a run as one HTML page that needs nothing else.
+
+    Args:
+        results: of the run.
+        out: the folder that the user named, for the command that repeats the run.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("naslib_diffusion.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["breakable"] = _breakable
+    table, winner = results.table, results.winner
+    write = formatter(table)
+    arch = table.space.parse(winner.best.arch)
+    page = environment.get_template("report.html.j2").render(
+        style=Markup(environment.get_template("style.css").render()),
+        headline=_headline(results),
+        results=results,
+        table=table,
+        winner=winner,
+        write=write,
+        gap=lambda value: "0" if value <= 0 else f"{value:.3g}",
+        tiles=list(_tiles(results)),
+        cell=draw_cell(arch),
+        draw=lambda text: draw_cell(table.space.parse(text)),
+        decisions=decisions(table.space, arch),
+        nodes=NODES,
+        radius=RADIUS,
+        labels=LABELS,
+        charts=_charts(results),
+        top=results.top(TOP),
+        settings=_settings(results),
+        command=results.settings.command(out),
+        versions=_versions(),
+    )
+    return page + "\n"
+
+
+def _breakable(text: str) -> Markup:
+    """Escape, and allow a line break after each plus sign, bar and comma."""
+    parts = re.split(r"(?<=[+,|])", text)
+    return Markup("<wbr>").join(parts)
+
+
+def _headline(results: Results) -> str:
+    table, winner = results.table, results.winner
+    value, rows = formatter(table)(winner.value), f"{len(table):,}"
+    if winner.rank == 1:
+        return f"Found the best of {rows} architectures: {value}"
+    return f"Found {value}, rank {winner.rank:,} of {rows} architectures"
+
+
+def _tiles(results: Results) -> Iterator[tuple[str, str, str]]:
+    """Yield the key figures: value, what it is, and a remark."""
+    table, settings, seeds = results.table, results.settings, results.seeds
+    write, number = formatter(table), len(results.seeds)
+    yield write(results.winner.value), "best found", table.objective
+    values = [seed.value for seed in seeds]
+    if number > 1:
+        remark = f"mean {write(statistics.fmean(values))} ± {write(statistics.stdev(values))}"
+        yield write(statistics.median(values)), f"median of {number} seeds", remark
+    reached = [seed.steps_to_optimum for seed in seeds if seed.steps_to_optimum is not None]
+    if reached:
+        remark = f"{len(reached)} of {number} seed{'s' * (number > 1)} reached it"
+        yield f"{statistics.median(reached):g}", "evaluations to the table's best", remark
+    else:
+        median = statistics.median(seed.steps_to_best for seed in seeds)
+        yield f"{median:g}", "evaluations to the best found", "median over the seeds"
+    share = 100 * settings.budget / table.distinct
+    remark = f"of {table.distinct:,} distinct, by each seed"
+    yield f"{share:.2g} %", "of the table evaluated", remark
+    new = len(results.trials) - results.resumed
+    if new:
+        remark = f"{results.seconds / new:.2g} s per evaluation"
+        yield _duration(results.seconds), "to search", remark
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.2g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s"
+
+
+def _charts(results: Results) -> list[tuple[str, str, Markup]]:
+    """Return title, description and SVG of each figure; the SVG is our own and escaped."""
+    charts = [
+        ("Best found so far", "zoomed to what follows the random start", figures.progress),
+        ("How much is left", "gap of the best found so far, logarithmic", figures.regret),
+        ("What was evaluated", "beside all that the table holds", figures.distribution),
+        ("Every evaluation", "of every seed, in order", figures.evaluations),
+    ]
+    return [(title, text, Markup(draw(results))) for title, text, draw in charts]
+
+
+def _settings(results: Results) -> list[tuple[str, str]]:
+    table = results.table
+    listed = [
+        ("table", table.name),
+        ("objective", f"{table.objective}, {table.direction}"),
+        ("rows", f"{len(table):,}, {table.distinct:,} of them distinct"),
+    ]
+    skipped = ("benchmark", "table", "objective", "direction", "fingerprint")
+    listed += [
+        (name, str(value))
+        for name, value in results.settings.to_json().items()
+        if name not in skipped and value is not None
+    ]
+    return listed
+
+
+def _versions() -> str:
+    packages = ("naslib-diffusion", "torch", "gpytorch", "numpy")
+    found = [f"{name} {metadata.version(name)}" for name in packages]
+    return ", ".join([*found, f"Python {platform.python_version()}"])
