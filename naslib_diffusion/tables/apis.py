@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import bz2
 import importlib
-import pickle
 import statistics
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -87,7 +86,7 @@ def _table(
             repeats.append([float(m["accuracy"]) for m in metrics])
     except OSError as error:
         raise TableError(f"cannot read {file}: {error.strerror or error}") from None
-    except (ValueError, LookupError, TypeError, AttributeError, pickle.UnpicklingError) as error:
+    except Exception as error:  # a wrong file can make the packages raise anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise TableError(f"{file} is not a file of this benchmark: {reason}") from None
     values = checked_values(name, [statistics.fmean(row) for row in repeats])
