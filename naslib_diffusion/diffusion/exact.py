@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from naslib_diffusion.spaces.base import AtomBlock, Block, Space, UniformBlock
+from naslib_diffusion.spaces.base import Block, PrefixBlock, Space, UniformBlock
 
 Sigma = float | Tensor
 """A noise level: a number, a scalar tensor, or one per row (`B`)."""
@@ -52,8 +53,8 @@ class ExactDenoiser:
 
     A block whose coordinates take one of K values `a_k` has
     `E[x0 | x] = sum_k w_k a_k` with `w = softmax((x . a_k - |a_k|^2 / 2) / sigma^2)`;
-    a uniform coordinate has the mean of a normal law truncated to [0, 1].
-    Blocks with equal atoms are processed together, wherever they lie.
+    a uniform coordinate has the mean of a normal law truncated to [0, 1]; see `_prefix_mean` for
+    a prefix block. Blocks that differ in place only are processed together.
 
     Args:
         space: a space with `blocks`, or the blocks themselves, which must cover the flattened
@@ -76,17 +77,11 @@ class ExactDenoiser:
             raise ValueError(
                 f"the law of space {name!r} does not factorise: give a trained denoiser"
             )
-        uniform = [block.start for block in blocks if isinstance(block, UniformBlock)]
-        groups = _group([block for block in blocks if isinstance(block, AtomBlock)])
-        columns = [
-            torch.tensor(uniform, dtype=torch.long),
-            *(index.flatten() for index, _ in groups),
-        ]
-        order = torch.cat(columns)
+        groups = _group(blocks)
+        order = torch.cat([index.flatten() for index, _ in groups])
         if not torch.equal(order.sort().values, torch.arange(len(order))):
             raise ValueError("blocks must cover the flattened encoding once, without gaps")
-        self._uniform = columns[0].to(device)
-        self._groups = [(index.to(device), atoms.to(device, dtype)) for index, atoms in groups]
+        self._groups = [(index.to(device), _move(block, device, dtype)) for index, block in groups]
         self._inverse = order.argsort().to(device)
 
     def __call__(self, x: Tensor, sigma: Sigma) -> Tensor:
@@ -101,30 +96,72 @@ class ExactDenoiser:
             raise ValueError(
                 f"expected {len(self._inverse)} coordinates per row, not {flat.shape[1]}"
             )
-        level = per_row(sigma, flat)
-        parts = (
-            [truncated_normal_mean(flat[:, self._uniform], level)] if len(self._uniform) else []
-        )
-        for index, atoms in self._groups:
+        level = per_row(sigma, flat)[..., None]
+        parts = []
+        for index, block in self._groups:
             noisy = flat[:, index.flatten()].view(len(x), *index.shape)
-            parts.append(_atoms_mean(noisy, level[..., None], atoms.to(x.dtype)).flatten(1))
+            parts.append(_posterior_mean(noisy, level, block).flatten(1))
         return torch.cat(parts, dim=1)[:, self._inverse].view(x.shape)
 
 
-def _group(blocks: Sequence[AtomBlock]) -> list[tuple[Tensor, Tensor]]:
-    """Collect blocks with equal atoms: pairs of columns (`G x width`) and atoms (`K x width`)."""
-    groups: list[tuple[list[int], Tensor]] = []
+def _group(blocks: Sequence[Block]) -> list[tuple[Tensor, Block]]:
+    """Collect blocks that differ in place only: pairs of columns (`G x width`) and one of them."""
+    groups: list[tuple[list[int], Block]] = []
     for block in blocks:
-        for starts, atoms in groups:
-            if torch.equal(atoms, block.atoms):
+        for starts, first in groups:
+            if _same_law(first, block):
                 starts.append(block.start)
                 break
         else:
-            groups.append(([block.start], block.atoms))
+            groups.append(([block.start], block))
     return [
-        (torch.tensor(starts)[:, None] + torch.arange(atoms.shape[1]), atoms)
-        for starts, atoms in groups
+        (torch.tensor(starts)[:, None] + torch.arange(first.width), first)
+        for starts, first in groups
     ]
+
+
+def _same_law(a: Block, b: Block) -> bool:
+    """Whether two blocks are equal, wherever they lie."""
+    if isinstance(a, UniformBlock) or isinstance(b, UniformBlock):
+        return type(a) is type(b)
+    if isinstance(a, PrefixBlock) and isinstance(b, PrefixBlock):
+        bounds = (a.shortest, a.longest) == (b.shortest, b.longest)
+        return bounds and torch.equal(a.atoms, b.atoms)
+    return type(a) is type(b) and torch.equal(a.atoms, b.atoms)
+
+
+def _move(block: Block, device: torch.device | str | None, dtype: torch.dtype) -> Block:
+    if isinstance(block, UniformBlock):
+        return block
+    return dataclasses.replace(block, atoms=block.atoms.to(device, dtype))
+
+
+def _posterior_mean(x: Tensor, sigma: Tensor, block: Block) -> Tensor:
+    """Posterior mean of blocks of one kind, of `x` (`B x G x w`) at `sigma` (1 or B, x 1 x 1)."""
+    if isinstance(block, UniformBlock):
+        return truncated_normal_mean(x, sigma)
+    atoms = block.atoms.to(x.dtype)
+    if isinstance(block, PrefixBlock):
+        return _prefix_mean(x, sigma, atoms, block.shortest)
+    return _atoms_mean(x, sigma, atoms)
+
+
+def _prefix_mean(x: Tensor, sigma: Tensor, atoms: Tensor, shortest: int) -> Tensor:
+    """Posterior mean of sequences of `shortest` or more `atoms` (`K x w`), padded with zeros.
+
+    Given their number, the atoms are independent, so slot i adds its evidence
+    `z_i = logsumexp_k (x_i . a_k - |a_k|^2 / 2) / sigma^2` to the logit of each length `d > i`,
+    and has the mean `P(d > i) E[a | x_i]`.
+    """
+    slots = x.view(*x.shape[:2], -1, atoms.shape[1])  # B x G x longest x w
+    logits = (slots @ atoms.T - atoms.square().sum(1) / 2) / sigma[..., None] ** 2
+    evidence = logits.logsumexp(-1).cumsum(-1)  # of the lengths 1 .. longest
+    if not shortest:
+        evidence = torch.nn.functional.pad(evidence, (1, 0))
+    lengths = torch.softmax(evidence[..., max(shortest - 1, 0) :], -1)
+    filled = lengths.flip(-1).cumsum(-1).flip(-1)  # P(d >= shortest), ..., P(d >= longest)
+    filled = torch.nn.functional.pad(filled[..., 1:], (shortest, 0), value=1.0)
+    return (filled[..., None] * (torch.softmax(logits, -1) @ atoms)).flatten(-2)
 
 
 def _atoms_mean(x: Tensor, sigma: Tensor, atoms: Tensor) -> Tensor:

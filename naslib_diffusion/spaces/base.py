@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -38,7 +39,37 @@ class UniformBlock:
     width: int = 1
 
 
-Block = AtomBlock | UniformBlock
+@dataclass(frozen=True, eq=False)
+class PrefixBlock:
+    """Consecutive slots of which the first `d` are filled and the rest zero, as in a stage.
+
+    Each of `longest` slots has the width of `atoms`, `K x w`. All sequences of `shortest` to
+    `longest` atoms are equally likely, so a length `d` has a probability proportional to `K^d`.
+    It is the law of `expand()`, whose many atoms it stands for.
+    """
+
+    start: int
+    atoms: Tensor
+    shortest: int
+    longest: int
+
+    @property
+    def width(self) -> int:
+        """Number of coordinates."""
+        return int(self.atoms.shape[1]) * self.longest
+
+    def expand(self) -> AtomBlock:
+        """Return the same law as one block with an atom for each sequence."""
+        rows = []
+        for length in range(self.shortest, self.longest + 1):
+            chosen = list(itertools.product(range(len(self.atoms)), repeat=length))
+            index = torch.tensor(chosen, dtype=torch.long).view(len(chosen), length)
+            filled = self.atoms[index].flatten(1)
+            rows.append(torch.nn.functional.pad(filled, (0, self.width - filled.shape[1])))
+        return AtomBlock(self.start, torch.cat(rows))
+
+
+Block = AtomBlock | PrefixBlock | UniformBlock
 
 
 class Space(Protocol[A]):

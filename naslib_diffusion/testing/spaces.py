@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from naslib_diffusion.spaces.base import AtomBlock, Block, Space, UniformBlock
+from naslib_diffusion.spaces.base import AtomBlock, PrefixBlock, Space, UniformBlock
+
+_Simple = AtomBlock | UniformBlock
 
 
 class SpaceTestCase:
@@ -210,14 +212,15 @@ def _sample(space: Space[Any], n: int) -> list[Any]:
     return space.sample(n, torch.Generator().manual_seed(0))
 
 
-def _blocks(space: Space[Any]) -> Sequence[Block]:
+def _blocks(space: Space[Any]) -> Sequence[_Simple]:
+    """Return the law of a space, with all sequences of a prefix block written out."""
     blocks = space.blocks
     if blocks is None:
         pytest.skip("the law of the space does not factorise")
-    return blocks
+    return [block.expand() if isinstance(block, PrefixBlock) else block for block in blocks]
 
 
-def _draw(blocks: Sequence[Block], n: int, generator: torch.Generator) -> Tensor:
+def _draw(blocks: Sequence[_Simple], n: int, generator: torch.Generator) -> Tensor:
     """Draw flattened encodings, `n x D`, from the blocks."""
     x = torch.empty(n, max(b.start + b.width for b in blocks), dtype=torch.double)
     for block in blocks:
@@ -235,7 +238,7 @@ def _distances(x: Tensor, block: AtomBlock) -> Tensor:
     return torch.cdist(part, block.atoms, compute_mode="donot_use_mm_for_euclid_dist")
 
 
-def _bin(x: Tensor, block: Block, bins: int = 50) -> Tensor:
+def _bin(x: Tensor, block: _Simple, bins: int = 50) -> Tensor:
     """Count flattened encodings, `B x D`, by their atom or their part of the unit interval."""
     if isinstance(block, AtomBlock):
         index = _distances(x, block).argmin(-1) % bins

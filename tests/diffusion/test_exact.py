@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from naslib_diffusion.diffusion import ExactDenoiser, exact, score
 from naslib_diffusion.diffusion.exact import per_row, truncated_normal_mean
-from naslib_diffusion.spaces import AtomBlock, NASBench201, UniformBlock
+from naslib_diffusion.spaces import AtomBlock, NASBench201, PrefixBlock, UniformBlock
 from naslib_diffusion.testing.denoisers import DenoiserTestCase, noisy, posterior_mean
 
 GRID = torch.linspace(0, 1, 5, dtype=torch.double)[:, None]
@@ -54,6 +54,27 @@ class TestNASBench201(DenoiserTestCase):
     @pytest.fixture
     def atoms(self):
         return NASBench201().encode(list(NASBench201()))
+
+
+class TestPrefixes(DenoiserTestCase):
+    """Sequences of one to three, and of none to two, out of order, with a fixed block between."""
+
+    blocks = (
+        PrefixBlock(7, EYE, 1, 3),
+        AtomBlock(6, EYE[:1, :1]),
+        PrefixBlock(
+            16, torch.rand(2, 1, generator=torch.Generator().manual_seed(0)).double(), 0, 2
+        ),
+        PrefixBlock(0, EYE, 2, 2),
+    )
+
+    @pytest.fixture
+    def denoiser(self):
+        return ExactDenoiser(self.blocks)
+
+    @pytest.fixture
+    def atoms(self):
+        return product([b.expand() if isinstance(b, PrefixBlock) else b for b in self.blocks])
 
 
 class TestEnumeratedTable(DenoiserTestCase):
