@@ -1,6 +1,7 @@
 """Search spaces: what an architecture is, and how it becomes a tensor and back."""
 
-from naslib_diffusion.spaces.base import AtomBlock, Block, Space, UniformBlock
+from naslib_diffusion.spaces.base import AtomBlock, Block, PrefixBlock, Space, UniformBlock
+from naslib_diffusion.spaces.mobilenetv3 import MobileNetV3, Subnet
 from naslib_diffusion.spaces.nasbench201 import NASBench201
 from naslib_diffusion.spaces.parameters import Categorical, Integer, Real
 from naslib_diffusion.spaces.product import Point, ProductSpace
@@ -11,11 +12,14 @@ __all__ = [
     "Block",
     "Categorical",
     "Integer",
+    "MobileNetV3",
     "NASBench201",
     "Point",
+    "PrefixBlock",
     "ProductSpace",
     "Real",
     "Space",
+    "Subnet",
     "Subset",
     "UniformBlock",
 ]

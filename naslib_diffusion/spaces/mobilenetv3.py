@@ -1,0 +1,227 @@
+"""The Once-for-all MobileNetV3 space (Cai et al., ICLR 2020): five stages of two to four layers.
+
+Each layer has one of nine operations, a kernel size and an expansion ratio. A stage keeps its
+first layers and drops the rest. That gives (9^2 + 9^3 + 9^4)^5, about 2.2e19, architectures.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from naslib_diffusion.spaces.base import Block, PrefixBlock
+
+STAGES, LAYERS = 5, 4
+DEPTHS = (2, 3, 4)
+KERNELS = (3, 5, 7)
+EXPANSIONS = (3, 4, 6)
+OPERATIONS = tuple(itertools.product(KERNELS, EXPANSIONS))
+"""Kernel size and expansion ratio of the operations, in the order of the encoding's columns."""
+ABSENT = -1
+"""Stands for the operation of a layer that its stage drops."""
+ADJACENCY = tuple(itertools.pairwise(range(STAGES * LAYERS)))
+"""Edges (i, j) between the 20 layers: a chain."""
+
+_TOKEN = re.compile(r"([0-9])-([0-9])-([0-9])")
+_FEATURE_SCALE = (0.3, 1.0, 1.5)
+"""About the standard deviations of a stage's depth, sum of kernels and sum of expansions."""
+
+
+@dataclass(frozen=True)
+class Subnet:
+    """A sub-network: twenty indices into `OPERATIONS`, four for each stage, or `ABSENT`."""
+
+    layers: tuple[int, ...]
+
+    def __str__(self) -> str:
+        tokens = []
+        for stage in self.stages:
+            tokens += [f"{len(stage)}-{OPERATIONS[i][0]}-{OPERATIONS[i][1]}" for i in stage]
+            tokens += ["0-0-0"] * (LAYERS - len(stage))
+        return "_".join(tokens)
+
+    @property
+    def stages(self) -> tuple[tuple[int, ...], ...]:
+        """The operations of the layers that each stage keeps."""
+        rows = (self.layers[i : i + LAYERS] for i in range(0, STAGES * LAYERS, LAYERS))
+        return tuple(tuple(i for i in row if i != ABSENT) for row in rows)
+
+    @staticmethod
+    def from_stages(stages: Sequence[Sequence[int]]) -> Subnet:
+        """Inverse of `stages`."""
+        rows = ((*stage, *[ABSENT] * (LAYERS - len(stage))) for stage in stages)
+        return Subnet(tuple(itertools.chain.from_iterable(rows)))
+
+    def to_ofa(self) -> dict[str, list[int]]:
+        """Return Once-for-all's lists: `ks` and `e` for 20 layers, and `d` for five stages.
+
+        An absent layer, where Once-for-all ignores them, gets the smallest values.
+        """
+        operations = [OPERATIONS[max(i, 0)] for i in self.layers]
+        return {
+            "ks": [kernel for kernel, _ in operations],
+            "e": [expansion for _, expansion in operations],
+            "d": [len(stage) for stage in self.stages],
+        }
+
+    @staticmethod
+    def from_ofa(ks: Sequence[int], e: Sequence[int], d: Sequence[int]) -> Subnet:
+        """Inverse of `to_ofa`; what `ks` and `e` say of absent layers does not matter.
+
+        Raises:
+            ValueError: if a list has a wrong length or a value that the space does not have.
+        """
+        for name, values, length in (("ks", ks, 20), ("e", e, 20), ("d", d, STAGES)):
+            if len(values) != length:
+                raise ValueError(f"{name} has {len(values)} values; expected {length}")
+        for stage, depth in enumerate(d):
+            if depth not in DEPTHS:
+                raise ValueError(f"d[{stage}] is {depth}; a stage keeps 2, 3 or 4 layers")
+        layers = [ABSENT] * len(ks)
+        for i, operation in enumerate(zip(map(int, ks), map(int, e), strict=True)):
+            if i % LAYERS >= d[i // LAYERS]:
+                continue
+            if operation not in OPERATIONS:
+                raise ValueError(
+                    f"layer {i} has kernel {operation[0]} and expansion {operation[1]}; "
+                    f"known: kernels {KERNELS}, expansions {EXPANSIONS}"
+                )
+            layers[i] = OPERATIONS.index(operation)
+        return Subnet(tuple(layers))
+
+
+class MobileNetV3:
+    """The sub-networks of Once-for-all's MobileNetV3.
+
+    Encodings are `B x 20 x 9`: one row per layer, one column per operation in the order of
+    `OPERATIONS` (3-3, 3-4, 3-6, 5-3, ..., 7-6). The row of an absent layer is zero.
+    """
+
+    name = "mobilenetv3"
+    shape = (STAGES * LAYERS, len(OPERATIONS))
+    size = sum(len(OPERATIONS) ** depth for depth in DEPTHS) ** STAGES
+
+    @functools.cached_property
+    def blocks(self) -> Sequence[Block]:
+        """Five stages; all sequences of two to four operations are equally likely."""
+        eye = torch.eye(len(OPERATIONS), dtype=torch.double)
+        width = LAYERS * len(OPERATIONS)
+        return tuple(PrefixBlock(width * stage, eye, 2, LAYERS) for stage in range(STAGES))
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> list[Subnet]:
+        """Draw `n` architectures uniformly, so that most stages have four layers."""
+        choice = torch.randint(len(_STAGE_LAYERS), (n, STAGES), generator=generator)
+        return [Subnet(tuple(row)) for row in _STAGE_LAYERS[choice].flatten(1).tolist()]
+
+    def encode(self, archs: Sequence[Subnet]) -> Tensor:
+        """Encode architectures as one-hots or zero rows, `B x 20 x 9`."""
+        layers = torch.tensor([a.layers for a in archs], dtype=torch.long).view(-1, self.shape[0])
+        return functional.one_hot(layers + 1, len(OPERATIONS) + 1)[..., 1:].double()
+
+    def decode(self, x: Tensor) -> list[Subnet]:
+        """Return the nearest architecture of each encoding, `B x 20 x 9`.
+
+        The square distance from a row to its nearest one-hot is `1 - 2 max(row)` more than that
+        to zero, so a stage keeps as many layers as make the sum of those terms least.
+        """
+        best = x.detach().view(-1, STAGES, LAYERS, len(OPERATIONS)).max(-1)
+        cost = (1 - 2 * best.values).cumsum(-1)[..., DEPTHS[0] - 1 :]
+        depth = cost.argmin(-1, keepdim=True) + DEPTHS[0]
+        kept = torch.arange(LAYERS, device=x.device) < depth
+        layers = best.indices.where(kept, ABSENT).flatten(1)
+        return [Subnet(tuple(row)) for row in layers.tolist()]
+
+    def is_valid(self, arch: Subnet) -> bool:
+        """Whether each stage has two to four known operations, absent layers last."""
+        return (
+            len(arch.layers) == self.shape[0]
+            and all(0 <= i < len(OPERATIONS) for stage in arch.stages for i in stage)
+            and all(len(stage) in DEPTHS for stage in arch.stages)
+            and Subnet.from_stages(arch.stages) == arch
+        )
+
+    def canonical(self, arch: Subnet) -> Subnet:
+        """Return the architecture itself: all of them differ."""
+        return arch
+
+    def parse(self, text: str) -> Subnet:
+        """Read 20 tokens depth-kernel-expansion, joined by _; 0-0-0 for an absent layer.
+
+        The depth is that of the stage, the same in each of its tokens.
+        """
+        given = text.strip().split("_")
+        tokens = [
+            tuple(map(int, match.groups())) for match in map(_TOKEN.fullmatch, given) if match
+        ]
+        if len(given) != self.shape[0] or len(tokens) != len(given):
+            raise ValueError(
+                f"{text!r} is not a MobileNetV3 architecture; "
+                "expected 20 tokens depth-kernel-expansion joined by _"
+            )
+        depths, kernels, expansions = zip(*tokens, strict=True)
+        try:
+            arch = Subnet.from_ofa(kernels, expansions, depths[::LAYERS])
+        except ValueError as error:
+            raise ValueError(f"{text!r}: {error}") from None
+        for i, (token, expected) in enumerate(zip(given, str(arch).split("_"), strict=True)):
+            if token != expected:
+                depth = depths[i - i % LAYERS]
+                raise ValueError(
+                    f"{text!r}: layer {i} is {token} in a stage that begins with depth {depth}"
+                )
+        return arch
+
+    def neighbors(self, arch: Subnet, generator: torch.Generator | None = None) -> list[Subnet]:
+        """Return what differs in one kernel, one expansion, or the depth of one stage by one."""
+        stages = arch.stages
+        return [
+            Subnet.from_stages((*stages[:i], other, *stages[i + 1 :]))
+            for i, stage in enumerate(stages)
+            for other in _stage_neighbors(stage)
+        ]
+
+    def features(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return the encoding, `B x 180`, and a summary of each stage, `B x 15`.
+
+        The summary is depth, sum of kernels and sum of expansions, each of the latter relative to
+        the middle value, so that they are what the layers have beyond their number.
+        """
+        rows = x.view(-1, STAGES, LAYERS, len(OPERATIONS)).sum(2)
+        ones = [1.0] * len(OPERATIONS)
+        kernels = [(kernel - 5) / 2 for kernel, _ in OPERATIONS]
+        expansions = [(expansion - 4) / 1.0 for _, expansion in OPERATIONS]
+        weights = x.new_tensor([ones, kernels, expansions])
+        summary = rows @ (weights / x.new_tensor(_FEATURE_SCALE)[:, None]).T
+        return x.flatten(1), summary.flatten(1)
+
+
+def _stage_neighbors(stage: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Stages that differ in one kernel or one expansion, or have one layer less or more."""
+    near = [
+        (*stage[:i], other, *stage[i + 1 :])
+        for i, operation in enumerate(stage)
+        for other, pair in enumerate(OPERATIONS)
+        if sum(a != b for a, b in zip(pair, OPERATIONS[operation], strict=True)) == 1
+    ]
+    if len(stage) > DEPTHS[0]:
+        near.append(stage[:-1])
+    if len(stage) < DEPTHS[-1]:
+        near += [(*stage, operation) for operation in range(len(OPERATIONS))]
+    return near
+
+
+_STAGE_LAYERS = torch.tensor(
+    [
+        (*stage, *[ABSENT] * (LAYERS - depth))
+        for depth in DEPTHS
+        for stage in itertools.product(range(len(OPERATIONS)), repeat=depth)
+    ]
+)
+"""All stages, `7371 x 4`."""
