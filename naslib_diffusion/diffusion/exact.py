@@ -153,7 +153,8 @@ def _prefix_mean(x: Tensor, sigma: Tensor, atoms: Tensor, shortest: int) -> Tens
     `z_i = logsumexp_k (x_i . a_k - |a_k|^2 / 2) / sigma^2` to the logit of each length `d > i`,
     and has the mean `P(d > i) E[a | x_i]`.
     """
-    slots = x.view(*x.shape[:2], -1, atoms.shape[1])  # B x G x longest x w
+    width = atoms.shape[1]
+    slots = x.view(*x.shape[:2], x.shape[2] // width, width)  # B x G x longest x w
     logits = (slots @ atoms.T - atoms.square().sum(1) / 2) / sigma[..., None] ** 2
     evidence = logits.logsumexp(-1).cumsum(-1)  # of the lengths 1 .. longest
     if not shortest:
