@@ -30,8 +30,8 @@ ADJACENCY = tuple(itertools.pairwise(range(STAGES * LAYERS)))
 """Edges (i, j) between the 20 layers: a chain."""
 
 _TOKEN = re.compile(r"([0-9])-([0-9])-([0-9])")
-_FEATURE_SCALE = (0.3, 1.0, 1.5)
-"""About the standard deviations of a stage's depth, sum of kernels and sum of expansions."""
+_LEVELS = tuple((1.5, KERNELS.index(k) - 1.0, EXPANSIONS.index(e) - 1.0) for k, e in OPERATIONS)
+"""What each operation means for its layer: present, and kernel and expansion from -1 to 1."""
 
 
 @dataclass(frozen=True)
@@ -188,18 +188,14 @@ class MobileNetV3:
         ]
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the encoding, `B x 180`, and a summary of each stage, `B x 15`.
+        """Return presence, kernel and expansion of layers, stages and network; see `_LEVELS`.
 
-        The summary is depth, sum of kernels and sum of expansions, each of the latter relative to
-        the middle value, so that they are what the layers have beyond their number.
+        `B x 60`, `B x 15`, where the layers of each stage are summed, and `B x 3`.
         """
-        rows = x.view(-1, STAGES, LAYERS, len(OPERATIONS)).sum(2)
-        ones = [1.0] * len(OPERATIONS)
-        kernels = [(kernel - 5) / 2 for kernel, _ in OPERATIONS]
-        expansions = [(expansion - 4) / 1.0 for _, expansion in OPERATIONS]
-        weights = x.new_tensor([ones, kernels, expansions])
-        summary = rows @ (weights / x.new_tensor(_FEATURE_SCALE)[:, None]).T
-        return x.flatten(1), summary.flatten(1)
+        layers = x @ x.new_tensor(_LEVELS)
+        stages = layers.view(-1, STAGES, LAYERS, 3).sum(2) / LAYERS**0.5
+        network = stages.sum(1) / STAGES**0.5
+        return layers.flatten(1), stages.flatten(1), network
 
 
 def _stage_neighbors(stage: tuple[int, ...]) -> list[tuple[int, ...]]:
