@@ -17,6 +17,8 @@ from naslib_diffusion.generator import GuidedGenerator, SpaceExhausted
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.strategies import STRATEGIES, Request, Strategy, available
 from naslib_diffusion.surrogates import (
+    Constrained,
+    Feasibility,
     IndependentThompson,
     LogExpectedImprovement,
     NeuralEnsemble,
@@ -42,6 +44,22 @@ class Trial(Generic[A]):
 
     arch: A
     value: float
+    constraints: tuple[float, ...] = ()
+    """Feasible if none is positive."""
+
+    @property
+    def feasible(self) -> bool:
+        """Whether no constraint is violated."""
+        return all(constraint <= 0 for constraint in self.constraints)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a search thought of an architecture when it last asked, in units of the objective."""
+
+    acquisition: float
+    mean: float
+    deviation: float
 
 
 class Search(Generic[A]):
@@ -61,6 +79,8 @@ class Search(Generic[A]):
         candidates: how many candidates the strategy proposes for each ask.
         denoiser: of the generator; the exact one unless told.
         device: where to generate; CUDA if there is one, else the CPU.
+        repeats: whether architectures may be asked again once they were told: for objectives so
+            noisy that a second measurement may be worth more than a new architecture.
 
     Raises:
         ValueError: if an argument is not among the allowed.
@@ -79,6 +99,7 @@ class Search(Generic[A]):
         candidates: int = 64,
         denoiser: Denoiser | None = None,
         device: torch.device | str | None = None,
+        repeats: bool = False,
     ) -> None:
         if direction not in ("maximize", "minimize"):
             raise ValueError(f"direction must be 'maximize' or 'minimize', not {direction!r}")
@@ -100,6 +121,9 @@ class Search(Generic[A]):
             )
         self.seed, self.initial, self.candidates = seed, initial, candidates
         self.maximize = direction == "maximize"
+        self.repeats = repeats
+        self._feasibility: Feasibility | None = None
+        self._model: tuple[ObjectiveScale, Surrogate, Guide] | None = None
         blank = GuidedGenerator(space, denoiser, device)
         self._device, self._denoiser = blank.device, blank.denoiser
         self._asked: dict[Hashable, A] = {}
@@ -107,8 +131,8 @@ class Search(Generic[A]):
 
     @property
     def best(self) -> Trial[A] | None:
-        """The finished trial with the best value; None before there is one."""
-        finished = [trial for trial in self.trials if math.isfinite(trial.value)]
+        """The finished, feasible trial with the best value; None before there is one."""
+        finished = [t for t in self.trials if math.isfinite(t.value) and t.feasible]
         return max(finished, key=self._signed, default=None)
 
     @property
@@ -127,12 +151,13 @@ class Search(Generic[A]):
         """
         if n < 1:
             raise ValueError(f"cannot ask for {n} architectures; ask for at least 1")
+        self._model = None
         random = torch.Generator().manual_seed(self._derived_seed())
         generator = GuidedGenerator(
             self.space, self._denoiser, self._device, seed=random.initial_seed() + 1
         )
-        known = set(self._asked)
-        at_random = min(n, max(self.initial - len(known), 0))
+        known = set(map(self.space.canonical, self.pending) if self.repeats else self._asked)
+        at_random = min(n, max(self.initial - len(self._asked), 0))
         archs = available(generator, at_random, known=known) if at_random else []
         known |= {self.space.canonical(arch) for arch in archs}
         if len(archs) < n:
@@ -146,11 +171,27 @@ class Search(Generic[A]):
             )
         return archs
 
-    def tell(self, archs: Sequence[A], values: Sequence[float]) -> None:
+    def expect(self, archs: Sequence[A]) -> None:
+        """Record evaluations that are under way elsewhere: pending, as if they had been asked."""
+        for arch in archs:
+            self._asked.setdefault(self.space.canonical(arch), arch)
+
+    def tell(
+        self,
+        archs: Sequence[A],
+        values: Sequence[float],
+        constraints: Sequence[Sequence[float]] | None = None,
+    ) -> None:
         """Record evaluations, whether they were asked or not; repeats are noisy measurements.
 
         A value that is not finite is a failure: it is never asked again, and counts for the
         surrogate as the worst value seen.
+
+        Args:
+            archs: what was evaluated.
+            values: of the objective, one for each.
+            constraints: for each the values of all constraints, which are met if not positive; or
+                none where they are unknown.
 
         Raises:
             ValueError: if the lengths differ, or an architecture is not of the space.
@@ -160,9 +201,22 @@ class Search(Generic[A]):
         foreign = [arch for arch in archs if not self.space.is_valid(arch)]
         if foreign:
             raise ValueError(f"{foreign[0]} is not an architecture of space {self.space.name!r}")
-        for arch, value in zip(archs, values, strict=True):
+        limits = constraints or [()] * len(archs)
+        for arch, value, limit in zip(archs, values, limits, strict=True):
             self._asked.setdefault(self.space.canonical(arch), arch)
-            self.trials.append(Trial(arch, float(value)))
+            self.trials.append(Trial(arch, float(value), tuple(map(float, limit))))
+
+    def predict(self, arch: A) -> Prediction | None:
+        """Return what the last `ask` thought of `arch`; None if that was random."""
+        if self._model is None:
+            return None
+        scale, surrogate, acquisition = self._model
+        with torch.no_grad():
+            x = self._encode([arch])
+            mean, deviation = (float(t) for t in surrogate.posterior(x))
+            levels = [mean, mean - deviation, mean + deviation]
+            middle, low, high = scale.inverse(torch.tensor(levels, dtype=torch.double)).tolist()
+            return Prediction(float(acquisition(x)), middle, abs(high - low) / 2)
 
     def _propose(
         self,
@@ -176,8 +230,8 @@ class Search(Generic[A]):
         finished = [trial for trial in self.trials if math.isfinite(trial.value)]
         if not finished:
             return available(generator, n, known=known)
-        surrogate, best = self._fit([*self.pending, *picked])
-        ranked = sorted(finished, key=self._signed, reverse=True)
+        scale, surrogate, best = self._fit([*self.pending, *picked])
+        ranked = sorted(finished, key=lambda t: (t.feasible, self._signed(t)), reverse=True)
         request = Request(
             n=max(self.candidates, 2 * n),
             known=known,
@@ -185,35 +239,49 @@ class Search(Generic[A]):
             acquisition=self._acquire(surrogate, best, random),
             random=random,
         )
+        self._model = scale, surrogate, request.acquisition
         found = self.strategy.propose(generator, request)
         return self._pick(found, n, surrogate, best, random)
 
-    def _fit(self, pending: Sequence[A]) -> tuple[Surrogate, float]:
-        """Fit the surrogate to the history; return it with the best target."""
+    def _fit(self, pending: Sequence[A]) -> tuple[ObjectiveScale, Surrogate, float | None]:
+        """Fit the surrogates to the history; return them with the best feasible target."""
         values = torch.tensor([trial.value for trial in self.trials], dtype=torch.double)
         failed = ~values.isfinite()
         worst = values[~failed].min() if self.maximize else values[~failed].max()
         values = torch.where(failed, worst, values)
-        targets = ObjectiveScale.of(values, maximize=self.maximize)(values)
-        targets = targets.to(self._device)
-        surrogate = self.surrogate.fit(self._encode([t.arch for t in self.trials]), targets)
+        scale = ObjectiveScale.of(values, maximize=self.maximize)
+        targets = scale(values).to(self._device)
+        x = self._encode([t.arch for t in self.trials])
+        surrogate = self.surrogate.fit(x, targets)
+        self._feasibility = Feasibility.fit(
+            self.surrogate, x, [trial.constraints for trial in self.trials]
+        )
+        feasible = torch.tensor([trial.feasible for trial in self.trials])
+        levels = surrogate.posterior(x)[0] if self.repeats else targets
+        best = float(levels[feasible].max()) if feasible.any() else None
         if pending:
             surrogate = surrogate.fantasize(self._encode(pending))
-        return surrogate, float(targets.max())
+        return scale, surrogate, best
 
-    def _acquire(self, surrogate: Surrogate, best: float, random: torch.Generator) -> Guide:
+    def _acquire(self, surrogate: Surrogate, best: float | None, random: torch.Generator) -> Guide:
+        guide: Guide
+        if best is None and self._feasibility is not None:
+            return self._feasibility
         if self.acquisition == "logei":
-            return LogExpectedImprovement(surrogate, best)
-        if self.acquisition == "ucb":
-            return UpperConfidenceBound(surrogate)
-        return IndependentThompson(surrogate, int(torch.randint(2**31, (), generator=random)))
+            guide = LogExpectedImprovement(surrogate, best or 0.0)
+        elif self.acquisition == "ucb":
+            guide = UpperConfidenceBound(surrogate)
+        else:
+            seed = int(torch.randint(2**31, (), generator=random))
+            guide = IndependentThompson(surrogate, seed)
+        return guide if self._feasibility is None else Constrained(guide, self._feasibility)
 
     def _pick(
         self,
         candidates: list[A],
         n: int,
         surrogate: Surrogate,
-        best: float,
+        best: float | None,
         random: torch.Generator,
     ) -> list[A]:
         """Pick greedily; each pick counts as observed at its mean for the next."""

@@ -12,12 +12,15 @@ from naslib_diffusion.surrogates.acquisition import (
 )
 from naslib_diffusion.surrogates.base import ObjectiveScale, Surrogate
 from naslib_diffusion.surrogates.ensemble import NeuralEnsemble
+from naslib_diffusion.surrogates.feasibility import Constrained, Feasibility
 from naslib_diffusion.surrogates.gp import GaussianProcess
 
 SURROGATES = {"gp": GaussianProcess, "ensemble": NeuralEnsemble}
 
 __all__ = [
     "SURROGATES",
+    "Constrained",
+    "Feasibility",
     "GaussianProcess",
     "IndependentThompson",
     "LogExpectedImprovement",

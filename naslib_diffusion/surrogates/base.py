@@ -61,3 +61,8 @@ class ObjectiveScale:
         """Map values (`B`) to targets (`B`); a value better than the best maps to its target."""
         gaps = (self.best - self.sign * values).clamp(min=0)
         return (-torch.log(gaps + self.softening) - self.center) / self.spread
+
+    def inverse(self, targets: Tensor) -> Tensor:
+        """Map targets (`B`) back to values; one above the best's own target extrapolates."""
+        gaps = torch.exp(-(targets * self.spread + self.center)) - self.softening
+        return self.sign * (self.best - gaps)
