@@ -2,8 +2,17 @@
 
 import pytest
 
-pytest.register_assert_rewrite("naslib_diffusion.testing.spaces")
+pytest.register_assert_rewrite(
+    "naslib_diffusion.testing.denoisers",
+    "naslib_diffusion.testing.spaces",
+    "naslib_diffusion.testing.strategies",
+    "naslib_diffusion.testing.surrogates",
+)
 
-from naslib_diffusion.testing.spaces import SpaceTestCase  # noqa: E402 - after the line above
+# after the lines above
+from naslib_diffusion.testing.denoisers import DenoiserTestCase  # noqa: E402
+from naslib_diffusion.testing.spaces import SpaceTestCase  # noqa: E402
+from naslib_diffusion.testing.strategies import StrategyTestCase  # noqa: E402
+from naslib_diffusion.testing.surrogates import SurrogateTestCase  # noqa: E402
 
-__all__ = ["SpaceTestCase"]
+__all__ = ["DenoiserTestCase", "SpaceTestCase", "StrategyTestCase", "SurrogateTestCase"]
