@@ -24,6 +24,9 @@ LENGTH_FACTORS = (0.5, 1.0, 2.0, 4.0)
 NOISE_RATIOS = (1e-3, 1e-2, 5e-2, 0.2)
 """Noise variances tried, relative to the signal variance."""
 
+ROUNDING = 1e-12
+"""Squared distances up to this may be rounding errors between equal features."""
+
 
 @dataclass(frozen=True)
 class Hyperparameters:
@@ -120,6 +123,18 @@ def _rbf(squares: Tensor, length: float | Tensor) -> Tensor:
     return torch.exp(-0.5 * squares / length**2)
 
 
+def _median_distance(squares: Tensor) -> float:
+    """Return the median distance between observations from their squares, `n x n`.
+
+    Where most pairs are repeats, that of the others; 1 if there are no others.
+    """
+    pairs = squares[~torch.eye(len(squares), dtype=torch.bool)]
+    for chosen in (pairs, pairs[pairs > ROUNDING]):
+        if len(chosen) and chosen.median() > ROUNDING:
+            return float(chosen.median().sqrt())
+    return 1.0
+
+
 def maximize_evidence(groups: Sequence[Tensor], y: Tensor) -> Hyperparameters:
     """Maximise the marginal likelihood over a grid; the signal variance has a closed form.
 
@@ -133,9 +148,8 @@ def maximize_evidence(groups: Sequence[Tensor], y: Tensor) -> Hyperparameters:
     grids, kernels = [], []
     for group in groups:
         squares = squared_distances(group, group)
-        off_diagonal = squares[~torch.eye(n, dtype=torch.bool)]
-        unit = float(off_diagonal.median().sqrt()) if n > 1 else 0.0
-        grids.append([factor * (unit or 1.0) for factor in LENGTH_FACTORS])
+        unit = _median_distance(squares)
+        grids.append([factor * unit for factor in LENGTH_FACTORS])
         kernels.append([_rbf(squares, length) for length in grids[-1]])
     choices = list(itertools.product(*(range(len(grid)) for grid in grids)))
     means = torch.stack(
