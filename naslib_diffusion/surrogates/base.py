@@ -8,6 +8,9 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
+LARGEST_GAP = 1e300
+"""Larger gaps, up to infinite ones, count as this one, so that sums of gaps stay finite."""
+
 
 class Surrogate(Protocol):
     """A probabilistic regression model over encoded architectures.
@@ -50,7 +53,7 @@ class ObjectiveScale:
         sign = 1.0 if maximize else -1.0
         signed = sign * values
         best = float(signed.max())
-        gaps = best - signed
+        gaps = (best - signed).clamp(max=LARGEST_GAP)
         # half of the median gap: finer resolves noise, coarser is linear (both were slower)
         softening = 0.5 * float(gaps.median()) or 0.5 * float(gaps.mean()) or 1.0
         raw = -torch.log(gaps + softening)
@@ -59,7 +62,7 @@ class ObjectiveScale:
 
     def __call__(self, values: Tensor) -> Tensor:
         """Map values (`B`) to targets (`B`); a value better than the best maps to its target."""
-        gaps = (self.best - self.sign * values).clamp(min=0)
+        gaps = (self.best - self.sign * values).clamp(0, LARGEST_GAP)
         return (-torch.log(gaps + self.softening) - self.center) / self.spread
 
     def inverse(self, targets: Tensor) -> Tensor:
