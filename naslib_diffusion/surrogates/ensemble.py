@@ -21,10 +21,13 @@ class NeuralEnsemble:
 
     Args:
         space: gives the features.
-        members: number of networks.
+        members: number of networks, at least 2.
         width: units in each of the two hidden layers.
         steps: full-batch steps of Adam.
         seed: of the initial weights.
+
+    Raises:
+        ValueError: if there are fewer than two members.
     """
 
     def __init__(
@@ -36,6 +39,8 @@ class NeuralEnsemble:
         steps: int = 200,
         seed: int = 0,
     ) -> None:
+        if members < 2:
+            raise ValueError(f"members must be at least 2, to have a spread, not {members}")
         self.space = space
         self.members, self.width, self.steps, self.seed = members, width, steps, seed
 
