@@ -198,13 +198,18 @@ class Search(Generic[A]):
         """
         if len(archs) != len(values):
             raise ValueError(f"{len(archs)} architectures were told with {len(values)} values")
-        foreign = [arch for arch in archs if not self.space.is_valid(arch)]
+        numbers = [float(value) for value in values]  # all of them before any is recorded
+        foreign = [arch for arch in archs if not self._contains(arch)]
         if foreign:
             raise ValueError(f"{foreign[0]} is not an architecture of space {self.space.name!r}")
-        limits = constraints or [()] * len(archs)
-        for arch, value, limit in zip(archs, values, limits, strict=True):
+        limits = [tuple(map(float, limit)) for limit in constraints or [()] * len(archs)]
+        if len(limits) != len(archs):
+            raise ValueError(
+                f"{len(archs)} architectures were told with {len(limits)} constraints"
+            )
+        for arch, value, limit in zip(archs, numbers, limits, strict=True):
             self._asked.setdefault(self.space.canonical(arch), arch)
-            self.trials.append(Trial(arch, float(value), tuple(map(float, limit))))
+            self.trials.append(Trial(arch, value, limit))
 
     def predict(self, arch: A) -> Prediction | None:
         """Return what the last `ask` thought of `arch`; None if that was random."""
@@ -298,6 +303,13 @@ class Search(Generic[A]):
 
     def _encode(self, archs: Sequence[A]) -> Tensor:
         return self.space.encode(archs).to(self._device)
+
+    def _contains(self, arch: A) -> bool:
+        """Whether `arch` is of the space; what is not even an architecture is not."""
+        try:
+            return self.space.is_valid(arch)
+        except (AttributeError, TypeError):
+            return False
 
     def _signed(self, trial: Trial[A]) -> float:
         return trial.value if self.maximize else -trial.value
