@@ -156,7 +156,7 @@ class Search(Generic[A]):
         generator = GuidedGenerator(
             self.space, self._denoiser, self._device, seed=random.initial_seed() + 1
         )
-        known = set(map(self.space.canonical, self.pending) if self.repeats else self._asked)
+        known = set(self._asked) if not self.repeats else self._pending_or_failed()
         at_random = min(n, max(self.initial - len(self._asked), 0))
         archs = available(generator, at_random, known=known) if at_random else []
         known |= {self.space.canonical(arch) for arch in archs}
@@ -310,6 +310,10 @@ class Search(Generic[A]):
             return self.space.is_valid(arch)
         except (AttributeError, TypeError):
             return False
+
+    def _pending_or_failed(self) -> set[Hashable]:
+        failed = [trial.arch for trial in self.trials if not math.isfinite(trial.value)]
+        return {self.space.canonical(arch) for arch in [*self.pending, *failed]}
 
     def _signed(self, trial: Trial[A]) -> float:
         return trial.value if self.maximize else -trial.value

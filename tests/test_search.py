@@ -210,6 +210,14 @@ def test_failures_are_recorded_and_never_asked_again(kind, strategy, failure):
     assert math.isfinite(search.best.value)
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_failures_are_not_repeated_where_repeats_are_allowed(strategy):
+    search = make(SMALL, strategy=strategy, initial=6, repeats=True)
+    asked = run(search, 20, lambda _, arch: math.nan if arch.values[2] == 1 else 1.0)
+    failed = [arch for arch in asked if arch.values[2] == 1]
+    assert len(set(failed)) == len(failed) > 0
+
+
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 def test_failures_are_avoided(direction):
     """They count as the worst value seen, in either direction."""
