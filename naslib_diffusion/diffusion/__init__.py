@@ -7,6 +7,7 @@ from naslib_diffusion.diffusion.guidance import (
     NoisyGuidance,
     TiltGuidance,
 )
+from naslib_diffusion.diffusion.network import NetworkConfig, ScoreNetwork
 from naslib_diffusion.diffusion.resampling import sample_twisted
 from naslib_diffusion.diffusion.samplers import (
     Sampler,
@@ -26,8 +27,10 @@ __all__ = [
     "EstimateGuidance",
     "ExactDenoiser",
     "Guide",
+    "NetworkConfig",
     "NoisyGuidance",
     "Sampler",
+    "ScoreNetwork",
     "Step",
     "TiltGuidance",
     "geometric_sigmas",

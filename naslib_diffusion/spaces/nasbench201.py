@@ -75,6 +75,7 @@ class NASBench201:
     name = "nasbench201"
     shape = (8, 7)
     size = 6466
+    adjacency = ADJACENCY
 
     @functools.cached_property
     def blocks(self) -> Sequence[Block]:

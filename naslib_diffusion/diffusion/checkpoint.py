@@ -1,0 +1,194 @@
+"""Checkpoints of score networks: safetensors files whose metadata says what they are.
+
+The metadata holds one entry, `naslib_diffusion`, a JSON object: `format`, `space` (name, shape),
+`layout` (nodes, operations, edges), `network` (its configuration), `versions`, and of the training
+`seed`, `step` and `figures`. Nothing in a file is executed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from naslib_diffusion.diffusion.graph import GraphLayout, plain
+from naslib_diffusion.diffusion.network import LARGEST, NetworkConfig, ScoreNetwork
+from naslib_diffusion.files import write_atomically
+from naslib_diffusion.spaces.base import Space
+
+FORMAT = 1
+"""Version of the schema; a reader refuses newer ones."""
+KEY = "naslib_diffusion"
+SHIPPED = Path(__file__).resolve().parents[1] / "checkpoints"
+"""Folder of the networks that ship with the package, one for each space, by its name."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a checkpoint says of its training."""
+
+    seed: int | None = None
+    step: int | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """The options of the training."""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    """What was measured of the network; numbers by name."""
+
+
+def save_network(network: ScoreNetwork, path: str | Path, facts: Facts | None = None) -> None:
+    """Write a network to a safetensors file, so that the file is whole at any time."""
+    from naslib_diffusion import __version__
+
+    header = {
+        "format": FORMAT,
+        "space": {"name": network.space_name, "shape": list(network.layout.shape)},
+        "layout": dataclasses.asdict(network.layout),
+        "network": dataclasses.asdict(network.config),
+        "versions": {"naslib_diffusion": __version__, "torch": torch.__version__},
+        **dataclasses.asdict(facts or Facts()),
+    }
+    tensors = {
+        name: tensor.detach().float().cpu().contiguous()
+        for name, tensor in network.state_dict().items()
+    }
+    content = safetensors.torch.save(tensors, {KEY: json.dumps(header)})
+    write_atomically(Path(path), content)
+
+
+def load_network(
+    source: str | Path, space: Space[Any] | None = None, *, clamp: bool = True
+) -> ScoreNetwork:
+    """Read a network from a file, or the one that ships for a space, by the space's name.
+
+    It is frozen, on the CPU.
+
+    Args:
+        source: a file; or a name, such as "nasbench201", if there is no file of that name.
+        space: the space that it is to be used with.
+        clamp: see `ScoreNetwork`.
+
+    Raises:
+        ValueError: if it is no checkpoint of this package, is damaged, or of another space; in one
+            line.
+    """
+    path = _find(source)
+    header, tensors = _read(path)
+    try:
+        network = _build(header, tensors, clamp)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise ValueError(f"{path} is damaged: {_line(error)}") from None
+    if space is not None:
+        _check_space(path, network, space)
+    return network.requires_grad_(False).eval()
+
+
+def read_header(source: str | Path) -> dict[str, Any]:
+    """Return what a checkpoint says of itself.
+
+    Raises:
+        ValueError: if it is no checkpoint of this package, or is damaged.
+    """
+    return _read(_find(source))[0]
+
+
+def shipped() -> list[str]:
+    """Return the names of the networks that ship with the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
+
+
+def _find(source: str | Path) -> Path:
+    path = Path(source)
+    if path.exists():
+        return path
+    if str(source) in shipped():
+        return SHIPPED / f"{source}.safetensors"
+    names = ", ".join(shipped()) or "none"
+    raise ValueError(f"there is no checkpoint {str(source)!r}; those that ship: {names}")
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return metadata and tensors of a file."""
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, not a checkpoint")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(KEY)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, ValueError) as error:
+        raise ValueError(
+            f"{path} is not a whole safetensors file (cut off, or something else): {_line(error)}"
+        ) from None
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror or _line(error)}") from None
+    if text is None:
+        raise ValueError(f"{path} is not a checkpoint of this package: it has no entry {KEY!r}")
+    return _parse_header(path, text), tensors
+
+
+def _parse_header(path: Path, text: str) -> dict[str, Any]:
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: {_line(error)}") from None
+    version = header.get("format") if isinstance(header, dict) else None
+    if type(version) is not int or version < 1:
+        raise ValueError(f"{path} is damaged: its header has no format number")
+    if version > FORMAT:
+        raise ValueError(
+            f"{path} has format {version}, newer than {FORMAT}, which this version reads; "
+            "upgrade naslib-diffusion"
+        )
+    return header  # type: ignore[no-any-return]
+
+
+def _build(header: dict[str, Any], tensors: dict[str, Tensor], clamp: bool) -> ScoreNetwork:
+    """Make the network that a header describes, without filling memory if it lies."""
+    layout = header["layout"]
+    edges = layout["edges"]
+    layout = GraphLayout(
+        int(layout["nodes"]),
+        int(layout["operations"]),
+        None if edges is None else tuple((int(i), int(j)) for i, j in edges),
+    )
+    support = tensors["support"]
+    if tuple(support.shape) != (2, *layout.shape) or max(layout.shape) > LARGEST:
+        raise ValueError(f"its support has shape {tuple(support.shape)}, not (2, *{layout.shape})")
+    broken = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
+    if broken:
+        raise ValueError(f"{broken[0]} holds values that are not finite")
+    with torch.device("meta"):
+        network = ScoreNetwork(
+            layout,
+            NetworkConfig(**header["network"]),
+            space_name=str(header["space"]["name"]),
+            support=support,
+            clamp=clamp,
+        )
+    network.load_state_dict(tensors, assign=True)
+    return network.float()
+
+
+def _check_space(path: Path, network: ScoreNetwork, space: Space[Any]) -> None:
+    whole = plain(space)
+    if network.space_name != whole.name:
+        raise ValueError(
+            f"{path} is a network for space {network.space_name!r}, not for {whole.name!r}"
+        )
+    if network.layout != GraphLayout.of(whole):
+        raise ValueError(
+            f"{path} is for another version of space {whole.name!r}: its encodings have shape "
+            f"{network.layout.shape} and wiring {network.layout.edges}"
+        )
+
+
+def _line(error: BaseException) -> str:
+    """Return the message of an error, in one line of moderate length."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,304 @@
+"""Training of score networks: denoising score matching (paper, Eq. 3)."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from naslib_diffusion.diffusion.exact import Sigma
+from naslib_diffusion.diffusion.network import SIGMA_DATA, NetworkConfig, ScoreNetwork
+from naslib_diffusion.diffusion.processes import Local, Processes
+from naslib_diffusion.diffusion.state import TrainingState, load_state, save_state
+from naslib_diffusion.spaces.base import Space
+
+SUPPORT_DRAWS = 20_000
+"""Architectures of a space on which the range of each entry is measured."""
+EMA_WARMUP = 10
+"""The average of weights follows a new network quickly: its decay is at most (1+n) / (10+n)."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a score network is trained.
+
+    Args:
+        steps: optimiser steps.
+        minutes: stop after so long, if `steps` are not done by then; the learning rate falls
+            accordingly, so that the result depends on the machine.
+        batch_size: architectures per step and process.
+        learning_rate: the largest, after the warm-up and before the cosine decay.
+        warmup: steps of linear warm-up.
+        weight_decay: of AdamW.
+        ema: decay of the average of the weights, which is what comes out.
+        clip: largest norm of the gradient.
+        sigma_min, sigma_max: noise levels are log-uniform between them. The default covers the
+            levels of `karras_sigmas` with a margin.
+        seed: of weights, architectures and noise. On the CPU, it fixes all that comes out.
+        precision: "32", or "bf16" for mixed precision on a GPU.
+        save_every: steps between saved states.
+    """
+
+    steps: int = 1000
+    minutes: float | None = None
+    batch_size: int = 1024
+    learning_rate: float = 3e-3
+    warmup: int = 100
+    weight_decay: float = 0.0
+    ema: float = 0.99
+    clip: float = 1.0
+    sigma_min: float = 0.02
+    sigma_max: float = 5.0
+    seed: int = 0
+    precision: str = "32"
+    save_every: int = 100
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "learning_rate", "clip", "save_every"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+        if self.minutes is not None and not self.minutes > 0:
+            raise ValueError(f"minutes must be positive, not {self.minutes}")
+        if not 0 < self.sigma_min < self.sigma_max:
+            raise ValueError(
+                f"need 0 < sigma_min < sigma_max, not {self.sigma_min} and {self.sigma_max}"
+            )
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must be in [0, 1), not {self.ema}")
+        if self.precision not in ("32", "bf16"):
+            raise ValueError(f"precision must be '32' or 'bf16', not {self.precision!r}")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a callback is told after each step."""
+
+    step: int
+    share: float
+    """How much of the training is done, by steps or by time."""
+    loss: float
+    """Average over the last steps."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network with averaged weights, and what it took."""
+
+    network: ScoreNetwork
+    steps: int
+    seconds: float
+    loss: float
+
+
+Source = Callable[[int, torch.Generator], Tensor]
+"""Draws clean encodings, `n x N x C`."""
+Denoise = Callable[[Tensor, Sigma], Tensor]
+
+
+def stream(space: Space[Any]) -> Source:
+    """Return a source that draws uniformly from a space."""
+    return lambda n, random: space.encode(space.sample(n, random)).float()
+
+
+def from_list(x: Tensor) -> Source:
+    """Return a source that draws from encodings, `K x N x C`, with replacement."""
+    small = x.to(torch.uint8) if bool(((x == 0) | (x == 1)).all()) else x.float()
+    return lambda n, random: small[torch.randint(len(small), (n,), generator=random)].float()
+
+
+def score_matching_loss(network: Denoise, x0: Tensor, sigma: Tensor, z: Tensor) -> Tensor:
+    """Eq. 3, with the denoised estimate in place of the score, and Karras' weights.
+
+    `||s - grad log p(x_t | x0)||^2 = ||D(x0 + sigma z) - x0||^2 / sigma^4`; the weights
+    `(sigma^2 + sigma_data^2) / (sigma sigma_data)^2` on the error of D make all levels alike.
+
+    Args:
+        network: the denoiser D.
+        x0: clean encodings, `B x N x C`.
+        sigma: noise levels, `B`.
+        z: standard normal noise, like `x0`.
+    """
+    error = network(x0 + sigma[:, None, None] * z, sigma) - x0
+    weight = (sigma**2 + SIGMA_DATA**2) / (sigma * SIGMA_DATA) ** 2
+    return (weight * error.square().mean((1, 2))).mean()
+
+
+def train(
+    space: Space[Any],
+    config: TrainConfig | None = None,
+    network: NetworkConfig | None = None,
+    *,
+    samples: Sequence[Hashable] | None = None,
+    state: Path | None = None,
+    resume: bool = False,
+    processes: Processes | None = None,
+    callback: Callable[[Progress], None] | None = None,
+) -> Trained:
+    """Train a score network for the uniform law over a space, or the law that samples follow.
+
+    Args:
+        space: gives the encoding, and architectures unless there are `samples`.
+        config: how to train.
+        network: what to train.
+        samples: architectures of the space, to be learned with their frequencies.
+        state: file from which the training can be resumed; none is written unless told.
+        resume: go on from `state`. The result is that of an uninterrupted training, bit for bit on
+            the CPU.
+        processes: where to run; this process on the CPU unless told.
+        callback: is told of each step.
+
+    Raises:
+        ValueError: if the encodings are no graphs, or there is nothing (fitting) to resume.
+    """
+    config, processes = config or TrainConfig(), processes or Local()
+    run = _Run(space, config, network or NetworkConfig(), samples, processes)
+    if resume:
+        if state is None:
+            raise ValueError("to resume, name the file with the state")
+        run.restore(load_state(state, run.settings))
+    while run.share < 1:
+        run.take_step()
+        if callback is not None:
+            callback(Progress(run.step, run.share, run.loss))
+        if state is not None and run.step % config.save_every == 0 and processes.rank == 0:
+            save_state(state, run.state())
+    return Trained(run.average, run.step, run.seconds, run.loss)
+
+
+class _Run:
+    """A training under way."""
+
+    def __init__(
+        self,
+        space: Space[Any],
+        config: TrainConfig,
+        network: NetworkConfig,
+        samples: Sequence[Hashable] | None,
+        processes: Processes,
+    ) -> None:
+        self.config, self.processes = config, processes
+        x = _examples(space, samples, config.seed)
+        self.source = stream(space) if samples is None else from_list(x)
+        self.settings = _settings(
+            space, config, network, x if samples is not None else None, processes.world
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.network = ScoreNetwork.for_space(space, x, network).to(processes.device)
+        self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
+        optimizer = torch.optim.AdamW(
+            self.network.parameters(), config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.wrapped, self.optimizer = processes.setup(self.network, optimizer)
+        self.step, self.seconds, self.share, self.loss = 0, 0.0, 0.0, math.nan
+
+    def take_step(self) -> None:
+        """Take one optimiser step (Eq. 3)."""
+        start = time.perf_counter()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate()
+        x0, sigma, z = self._batch()
+        with self.processes.autocast():
+            loss = score_matching_loss(self.wrapped, x0, sigma, z)
+        self.optimizer.zero_grad()
+        self.processes.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
+        self.optimizer.step()
+        self._update_average()
+        self.step += 1
+        value = float(loss.detach())
+        self.loss = value if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * value
+        self.seconds += time.perf_counter() - start
+        self._update_share()
+
+    def state(self) -> TrainingState:
+        """Return all that changes."""
+        return TrainingState(
+            settings=self.settings,
+            network=self.network.state_dict(),
+            average=self.average.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            step=self.step,
+            seconds=self.seconds,
+            loss=self.loss,
+        )
+
+    def restore(self, state: TrainingState) -> None:
+        """Go back to a state."""
+        self.network.load_state_dict(state.network)
+        self.average.load_state_dict(state.average)
+        self.optimizer.load_state_dict(state.optimizer)
+        self.step, self.seconds, self.loss = state.step, state.seconds, state.loss
+        self._update_share()
+
+    def _batch(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw architectures, noise levels and noise: a function of seed, rank and step alone."""
+        config, device = self.config, self.processes.device
+        random = torch.Generator().manual_seed(_mix(config.seed, self.processes.rank, self.step))
+        x0 = self.source(config.batch_size, random)
+        span = math.log(config.sigma_max / config.sigma_min)
+        sigma = config.sigma_min * torch.exp(
+            span * torch.rand(config.batch_size, generator=random)
+        )
+        z = torch.randn(x0.shape, generator=random)
+        return x0.to(device), sigma.to(device), z.to(device)
+
+    def _learning_rate(self) -> float:
+        """Linear warm-up, then a half cosine to zero."""
+        rising = min(1.0, (self.step + 1) / max(1, self.config.warmup))
+        return self.config.learning_rate * rising * (1 + math.cos(math.pi * self.share)) / 2
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        weight = 1 - min(self.config.ema, (1 + self.step) / (EMA_WARMUP + self.step))
+        for mean, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
+            mean.lerp_(new, weight)
+
+    def _update_share(self) -> None:
+        share = self.step / self.config.steps
+        if self.config.minutes is not None:
+            share = self.processes.agree(max(share, self.seconds / (60 * self.config.minutes)))
+        self.share = min(share, 1.0)
+
+
+def _mix(*numbers: int) -> int:
+    """Return a seed that differs for each tuple of small numbers."""
+    seed = 0
+    for number in numbers:
+        seed = (seed * 1_000_003 + number + 1) % 2**63
+    return seed
+
+
+def _examples(space: Space[Any], samples: Sequence[Hashable] | None, seed: int) -> Tensor:
+    """Return encodings on which the range of each entry is measured, `K x N x C`."""
+    if samples is None:
+        samples = space.sample(SUPPORT_DRAWS, torch.Generator().manual_seed(seed))
+    if not len(samples):
+        raise ValueError("there are no samples to train on")
+    return space.encode(samples)
+
+
+def _settings(
+    space: Space[Any],
+    config: TrainConfig,
+    network: NetworkConfig,
+    x: Tensor | None,
+    world: int,
+) -> str:
+    """Return what a resumed training must agree on, as JSON."""
+    facts = {**dataclasses.asdict(config), **dataclasses.asdict(network)}
+    facts |= {"space": space.name, "shape": list(space.shape), "processes": world}
+    if x is not None:
+        facts["samples"] = hashlib.sha256(x.numpy().tobytes()).hexdigest()[:16]
+    del facts["save_every"]
+    return json.dumps(facts, sort_keys=True)
