@@ -14,6 +14,7 @@ from naslib_diffusion.commands.bench import bench
 from naslib_diffusion.commands.errors import Interrupted, UserError
 from naslib_diffusion.commands.generate import generate
 from naslib_diffusion.commands.search import search
+from naslib_diffusion.commands.train import train
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -41,6 +42,7 @@ def cli(context: click.Context) -> None:
 
 cli.add_command(search)
 cli.add_command(generate)
+cli.add_command(train)
 cli.add_command(bench)
 
 

@@ -23,6 +23,7 @@ from naslib_diffusion.commands.options import (
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
+    from naslib_diffusion.diffusion import Denoiser
     from naslib_diffusion.spaces import Space
     from naslib_diffusion.surrogates import ObjectiveScale, Surrogate
     from naslib_diffusion.tables import Table
@@ -61,7 +62,9 @@ class _Fit:
     help="What guides: a Gaussian process or an ensemble of networks.",
 )
 @click.option(
-    "--checkpoint", metavar="FILE", help="A trained score network, in place of the exact one."
+    "--checkpoint",
+    metavar="FILE",
+    help="A trained score network in place of the exact denoiser; or the name of one that ships.",
 )
 @click.option(
     "--seed", metavar="N", type=SEED, default=0, show_default=True, help="Of all random decisions."
@@ -101,14 +104,13 @@ def generate(
     """
     from naslib_diffusion.threads import one_thread
 
-    if checkpoint is not None:
-        raise UserError("--checkpoint: trained score networks are not part of this version yet")
     _refuse_existing(out, force)
     table = _table(source)
     space = _whole_space(table) if table else make_space(source["space"] or "nasbench201")
+    denoiser = _load(checkpoint, space)
     with one_thread():
         fit = _fit(space, table, observe, surrogate, seed) if table else None
-        archs = _generate(space, number, fit, seed)
+        archs = _generate(space, number, fit, seed, denoiser)
     columns = _columns(space, archs, fit, table)
     _write(out, columns)
     if not quiet:
@@ -156,7 +158,20 @@ def _fit(space: Space[Any], table: Table[Any], observe: int, surrogate: str, see
     return _Fit(fitted, scale, set(rows))
 
 
-def _generate(space: Space[Any], number: int, fit: _Fit | None, seed: int) -> list[Any]:
+def _load(checkpoint: str | None, space: Space[Any]) -> Denoiser | None:
+    if checkpoint is None:
+        return None
+    from naslib_diffusion.diffusion import ScoreNetwork
+
+    try:
+        return ScoreNetwork.load(checkpoint, space)
+    except ValueError as error:
+        raise UserError(f"--checkpoint: {error}") from None
+
+
+def _generate(
+    space: Space[Any], number: int, fit: _Fit | None, seed: int, denoiser: Denoiser | None
+) -> list[Any]:
     from naslib_diffusion import GuidedGenerator, SpaceExhausted
 
     known = fit.observed if fit else set()
@@ -168,7 +183,8 @@ def _generate(space: Space[Any], number: int, fit: _Fit | None, seed: int) -> li
         )
     guide = (lambda x: fit.surrogate.posterior(x)[0]) if fit else None
     try:
-        return GuidedGenerator(space, device="cpu", seed=seed).generate(number, guide, known=known)
+        generator = GuidedGenerator(space, denoiser, device="cpu", seed=seed)
+        return generator.generate(number, guide, known=known)
     except SpaceExhausted as error:
         raise UserError(str(error)) from None
 

@@ -58,6 +58,29 @@ def load_csv(
     return Table(path.name, space, list(archs), values, objective=objective, direction=direction)
 
 
+def load_archs(path: str | Path, space: Space[A]) -> list[A]:
+    """Read the column `arch` of a CSV file, gzipped or not, with repeats.
+
+    Raises:
+        TableError: if the file is missing, has no such column, or has a bad row; says which.
+    """
+    path = Path(path)
+    with _open(path) as file:
+        try:
+            reader = csv.reader(file)
+            names = [name.strip() for name in next(reader, [])]
+            if names.count("arch") != 1:
+                raise TableError(f"{path} needs one column 'arch'; it has: {_listed(names)}")
+            column = names.index("arch")
+            rows = _rows(path, reader, column + 1)
+            archs = [_arch(path, line, row[column], space) for line, row in rows]
+        except _UNREADABLE as error:
+            raise TableError(f"{path} is not a readable CSV file: {error}") from None
+    if not archs:
+        raise TableError(f"{path} is empty: it has no rows")
+    return archs
+
+
 def _open(path: Path) -> TextIO:
     try:
         file = path.open("rb")

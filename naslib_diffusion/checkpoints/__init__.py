@@ -1,0 +1,1 @@
+"""Trained networks that ship with the package, and a card for each: how it was made."""
