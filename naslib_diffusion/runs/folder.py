@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 
+from naslib_diffusion.files import write_atomically
 from naslib_diffusion.runs.settings import Settings
 from naslib_diffusion.runs.trials import Evaluation, format_trials, read_trials
 
@@ -95,18 +95,3 @@ def _by_seed(
                 f"{path} has seed {trial.seed}, step {trial.step} out of place for this run"
             )
     return saved
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that at any time it is either the old one or the new one."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
