@@ -19,6 +19,7 @@ from naslib_diffusion.diffusion.samplers import (
     sample_predictor_corrector,
 )
 from naslib_diffusion.diffusion.schedules import VESDE, VPSDE, geometric_sigmas, karras_sigmas
+from naslib_diffusion.diffusion.training import TrainConfig, train
 
 __all__ = [
     "VESDE",
@@ -33,6 +34,7 @@ __all__ = [
     "ScoreNetwork",
     "Step",
     "TiltGuidance",
+    "TrainConfig",
     "geometric_sigmas",
     "karras_sigmas",
     "sample_ancestral",
@@ -42,4 +44,5 @@ __all__ = [
     "sample_predictor_corrector",
     "sample_twisted",
     "score",
+    "train",
 ]

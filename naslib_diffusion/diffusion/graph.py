@@ -92,15 +92,15 @@ def closure(adjacency: Tensor) -> Tensor:
 def relations(adjacency: Tensor, *, directed: bool = True) -> Tensor:
     """How node i sees node j, `... x R x N x N`, from a (relaxed) adjacency `... x N x N`.
 
-    The five channels are: the node itself, edge i -> j, edge j -> i, j further downstream, j
-    further upstream; all zero if neither can be reached from the other. Undirected, edges and
-    closure are symmetric, and there are three channels.
+    The channels are: the node itself, edge i -> j, j further downstream, edge j -> i, j further
+    upstream; all zero if neither can be reached from the other. Undirected, there are only the
+    first three, with edges in both directions.
     """
-    further = closure(adjacency) - adjacency
     itself = torch.eye(adjacency.shape[-1], dtype=adjacency.dtype, device=adjacency.device)
-    itself = itself.expand_as(adjacency)
+    if not directed:
+        adjacency = adjacency + adjacency.mT
+    further = (closure(adjacency) - adjacency) * (1 - itself)
+    channels = [itself.expand_as(adjacency), adjacency, further]
     if directed:
-        channels = [itself, adjacency, adjacency.mT, further, further.mT]
-    else:
-        channels = [itself, adjacency + adjacency.mT, further + further.mT]
+        channels += [adjacency.mT, further.mT]
     return torch.stack(channels, dim=-3)

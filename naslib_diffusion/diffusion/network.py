@@ -220,7 +220,7 @@ class ScoreNetwork(nn.Module):
         for block in self.blocks:
             hidden = block(hidden, seen)
         edges = self.edge_head(hidden) if self.layout.edges is None else wiring
-        return self.node_head(hidden).float().to(noisy), edges.to(noisy)
+        return self.node_head(hidden).to(noisy), edges.to(noisy)
 
     def _wiring_features(self, soft: Tensor) -> list[Tensor]:
         """Return rows and columns of the relaxed E, or degrees where positions are not to leak."""
