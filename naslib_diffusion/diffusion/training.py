@@ -24,6 +24,8 @@ from naslib_diffusion.spaces.base import Space
 
 SUPPORT_DRAWS = 20_000
 """Architectures of a space on which the range of each entry is measured."""
+ENCODED = 20_000
+"""Samples encoded at a time."""
 EMA_WARMUP = 10
 """The average of weights follows a new network quickly: its decay is at most (1+n) / (10+n)."""
 
@@ -112,8 +114,7 @@ def stream(space: Space[Any]) -> Source:
 
 def from_list(x: Tensor) -> Source:
     """Return a source that draws from encodings, `K x N x C`, with replacement."""
-    small = x.to(torch.uint8) if bool(((x == 0) | (x == 1)).all()) else x.float()
-    return lambda n, random: small[torch.randint(len(small), (n,), generator=random)].float()
+    return lambda n, random: x[torch.randint(len(x), (n,), generator=random)].float()
 
 
 def score_matching_loss(network: Denoise, x0: Tensor, sigma: Tensor, z: Tensor) -> Tensor:
@@ -280,12 +281,19 @@ def _mix(*numbers: int) -> int:
 
 
 def _examples(space: Space[Any], samples: Sequence[Hashable] | None, seed: int) -> Tensor:
-    """Return encodings on which the range of each entry is measured, `K x N x C`."""
+    """Return encodings on which the range of each entry is measured, `K x N x C`.
+
+    They are bytes where all entries are zero or one: many samples shall fit into memory.
+    """
     if samples is None:
         samples = space.sample(SUPPORT_DRAWS, torch.Generator().manual_seed(seed))
     if not len(samples):
         raise ValueError("there are no samples to train on")
-    return space.encode(samples)
+    starts = range(0, len(samples), ENCODED)
+    parts = [space.encode(samples[start : start + ENCODED]).float() for start in starts]
+    if all(bool(((x == 0) | (x == 1)).all()) for x in parts):
+        parts = [x.to(torch.uint8) for x in parts]
+    return torch.cat(parts)
 
 
 def _settings(
