@@ -10,6 +10,7 @@ MEASUREMENTS = {
     "scratch": "Evaluations until the best cell of a table, from scratch.",
     "speed": "Time and memory of generation and search.",
     "table1": "Guided generation against sorting and the oracle (paper, Table 1).",
+    "table3": "Validity, uniqueness and novelty of trained score networks (paper, Table 3).",
 }
 
 
