@@ -70,8 +70,10 @@ class ScoreNetwork(nn.Module):
     With the posterior head the estimate of a node is Bayes' rule: the likelihood of operation k,
     proportional to `exp((x_k - 1/2) / sigma^2)`, is known; the prior of k given all other nodes is
     what the network predicts, as logits. Where nodes can be absent, that is one more operation, of
-    an all-zero row. Entries of E are treated alike, as present or absent. With the linear head the
-    estimate is `c_skip x + c_out F(c_in x)`, for nodes of any kind.
+    an all-zero row. Entries of E are treated alike, as present or absent. The logits are scaled by
+    `sqrt(1 + sigma_data^2 / sigma^2)`: what the other nodes tell is the surer the less noise there
+    is, and has to stand against ever larger likelihoods. With the linear head the estimate is
+    `c_skip x + c_out F(c_in x)`, for nodes of any kind.
 
     Args:
         layout: where V and E lie.
@@ -184,7 +186,8 @@ class ScoreNetwork(nn.Module):
         evidence = (noisy - CENTER) / level**2
         nodes, edges = self._predict(noisy, level, evidence)
         if self.config.head == "posterior":
-            estimate = self._posterior(evidence, nodes, edges)
+            gain = (1 + (SIGMA_DATA / level) ** 2).sqrt()
+            estimate = self._posterior(evidence, gain * nodes, gain * edges)
         else:
             outputs = torch.cat([nodes[..., : self.layout.operations], edges], dim=-1)
             estimate = _preconditioned(noisy, level, outputs)
