@@ -171,8 +171,8 @@ def test_learns_wiring():
     x = torch.full((2, 3, 5), 0.5)
     x[0, 0, 3], x[1, 0, 3] = 2.0, -1.0  # evidence on edge 0 -> 1 alone
     present, absent = network(x, 0.5)[:, 0, 4].tolist()
-    assert present > 0.9
-    assert absent < 0.1
+    assert present > 0.8
+    assert absent < 0.2
 
 
 def test_stops_in_time():
