@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from naslib_diffusion.spaces.base import Block, PrefixBlock, Space, UniformBlock
+from naslib_diffusion.spaces.base import AtomBlock, Block, Space, UnionBlock
 
 Sigma = float | Tensor
 """A noise level: a number, a scalar tensor, or one per row (`B`)."""
+
+_Mean = Callable[[Tensor, Tensor], Tensor]
 
 MAX_LOGITS = 2**23
 """Rows are processed in chunks of at most this many logits, to bound memory (64 MiB in double)."""
@@ -53,8 +55,8 @@ class ExactDenoiser:
 
     A block whose coordinates take one of K values `a_k` has
     `E[x0 | x] = sum_k w_k a_k` with `w = softmax((x . a_k - |a_k|^2 / 2) / sigma^2)`;
-    a uniform coordinate has the mean of a normal law truncated to [0, 1]; see `_prefix_mean` for
-    a prefix block. Blocks that differ in place only are processed together.
+    a uniform coordinate has the mean of a normal law truncated to [0, 1]; see `_union_mean` for
+    a union. Blocks that differ in place only are processed together.
 
     Args:
         space: a space with `blocks`, or the blocks themselves, which must cover the flattened
@@ -81,7 +83,9 @@ class ExactDenoiser:
         order = torch.cat([index.flatten() for index, _ in groups])
         if not torch.equal(order.sort().values, torch.arange(len(order))):
             raise ValueError("blocks must cover the flattened encoding once, without gaps")
-        self._groups = [(index.to(device), _move(block, device, dtype)) for index, block in groups]
+        self._groups = [
+            (index.to(device), _mean_of(block, device, dtype)) for index, block in groups
+        ]
         self._inverse = order.argsort().to(device)
 
     def __call__(self, x: Tensor, sigma: Sigma) -> Tensor:
@@ -98,9 +102,9 @@ class ExactDenoiser:
             )
         level = per_row(sigma, flat)[..., None]
         parts = []
-        for index, block in self._groups:
+        for index, mean in self._groups:
             noisy = flat[:, index.flatten()].view(len(x), *index.shape)
-            parts.append(_posterior_mean(noisy, level, block).flatten(1))
+            parts.append(mean(noisy, level).flatten(1))
         return torch.cat(parts, dim=1)[:, self._inverse].view(x.shape)
 
 
@@ -122,58 +126,76 @@ def _group(blocks: Sequence[Block]) -> list[tuple[Tensor, Block]]:
 
 def _same_law(a: Block, b: Block) -> bool:
     """Whether two blocks are equal, wherever they lie."""
-    if isinstance(a, UniformBlock) or isinstance(b, UniformBlock):
-        return type(a) is type(b)
-    if isinstance(a, PrefixBlock) and isinstance(b, PrefixBlock):
-        bounds = (a.shortest, a.longest) == (b.shortest, b.longest)
-        return bounds and torch.equal(a.atoms, b.atoms)
-    return type(a) is type(b) and torch.equal(a.atoms, b.atoms)
+    if isinstance(a, UnionBlock) and isinstance(b, UnionBlock):
+        return a.parts == b.parts and all(
+            f.columns == g.columns and torch.equal(f.atoms, g.atoms)
+            for f, g in zip(a.factors, b.factors, strict=True)
+        )
+    if isinstance(a, AtomBlock) and isinstance(b, AtomBlock):
+        return torch.equal(a.atoms, b.atoms)
+    return type(a) is type(b)
 
 
-def _move(block: Block, device: torch.device | str | None, dtype: torch.dtype) -> Block:
-    if isinstance(block, UniformBlock):
-        return block
-    return dataclasses.replace(block, atoms=block.atoms.to(device, dtype))
+def _mean_of(block: Block, device: torch.device | str | None, dtype: torch.dtype) -> _Mean:
+    """Return the posterior mean of all blocks of one kind, given all that does not depend on x.
 
-
-def _posterior_mean(x: Tensor, sigma: Tensor, block: Block) -> Tensor:
-    """Posterior mean of blocks of one kind, of `x` (`B x G x w`) at `sigma` (1 or B, x 1 x 1)."""
-    if isinstance(block, UniformBlock):
-        return truncated_normal_mean(x, sigma)
-    atoms = block.atoms.to(x.dtype)
-    if isinstance(block, PrefixBlock):
-        return _prefix_mean(x, sigma, atoms, block.shortest)
-    return _atoms_mean(x, sigma, atoms)
-
-
-def _prefix_mean(x: Tensor, sigma: Tensor, atoms: Tensor, shortest: int) -> Tensor:
-    """Posterior mean of sequences of `shortest` or more `atoms` (`K x w`), padded with zeros.
-
-    Given their number, the atoms are independent, so slot i adds its evidence
-    `z_i = logsumexp_k (x_i . a_k - |a_k|^2 / 2) / sigma^2` to the logit of each length `d > i`,
-    and has the mean `P(d > i) E[a | x_i]`.
+    It maps `x` (`B x G x w`) and `sigma` (1 or B, x 1 x 1) to `B x G x w`.
     """
-    width = atoms.shape[1]
-    slots = x.view(*x.shape[:2], x.shape[2] // width, width)  # B x G x longest x w
-    logits = (slots @ atoms.T - atoms.square().sum(1) / 2) / sigma[..., None] ** 2
-    evidence = logits.logsumexp(-1).cumsum(-1)  # of the lengths 1 .. longest
-    if not shortest:
-        evidence = torch.nn.functional.pad(evidence, (1, 0))
-    lengths = torch.softmax(evidence[..., max(shortest - 1, 0) :], -1)
-    filled = lengths.flip(-1).cumsum(-1).flip(-1)  # P(d >= shortest), ..., P(d >= longest)
-    filled = torch.nn.functional.pad(filled[..., 1:], (shortest, 0), value=1.0)
-    return (filled[..., None] * (torch.softmax(logits, -1) @ atoms)).flatten(-2)
+    if isinstance(block, AtomBlock):
+        return partial(_atoms_mean, atoms=block.atoms.to(device, dtype))
+    if isinstance(block, UnionBlock):
+        has = [[float(i in part) for i in range(len(block.factors))] for part in block.parts]
+        return partial(
+            _union_mean,
+            columns=[torch.tensor(f.columns, device=device) for f in block.factors],
+            factors=[f.atoms.to(device, dtype) for f in block.factors],
+            members=torch.tensor(has, device=device, dtype=dtype),
+        )
+    return truncated_normal_mean
+
+
+def _union_mean(
+    x: Tensor, sigma: Tensor, columns: list[Tensor], factors: list[Tensor], members: Tensor
+) -> Tensor:
+    """Posterior mean over disjoint products of `factors`, of `x` (`B x G x w`).
+
+    The evidence of a factor, `z = logsumexp_k (x . a_k - |a_k|^2 / 2) / sigma^2`, counts for each
+    part that has it. Parts have the posterior `softmax(sum of their z)`, and a factor that of the
+    parts that have it.
+
+    Args:
+        x: `B x G x w`.
+        sigma: 1 or B, x 1 x 1.
+        columns: coordinates of each factor, `w_i`.
+        factors: atoms of each factor, `K_i x w_i`.
+        members: which parts (rows) have which factors (columns).
+    """
+    evidence, means = [], []
+    for index, atoms in zip(columns, factors, strict=True):
+        logits = _logits(x[..., index], sigma, atoms.to(x.dtype))
+        evidence.append(logits.logsumexp(-1))
+        means.append(torch.softmax(logits, -1) @ atoms.to(x.dtype))
+    members = members.to(x.dtype)
+    parts = torch.softmax(torch.stack(evidence, -1) @ members.T, -1)
+    weights = (parts @ members)[..., None].unbind(-2)
+    weighted = [weight * mean for weight, mean in zip(weights, means, strict=True)]
+    return torch.zeros_like(x).index_add(-1, torch.cat(columns), torch.cat(weighted, -1))
 
 
 def _atoms_mean(x: Tensor, sigma: Tensor, atoms: Tensor) -> Tensor:
     """Posterior mean over `atoms` (`K x w`), of `x` (`B x G x w`) at `sigma` (1 or B, x 1 x 1)."""
+    atoms = atoms.to(x.dtype)
     rows = max(1, MAX_LOGITS // (x.shape[1] * len(atoms)))
     if len(x) > rows:
         sigmas = torch.split(sigma.expand(len(x), 1, 1), rows)
         chunks = zip(torch.split(x, rows), sigmas, strict=True)
         return torch.cat([_atoms_mean(part, level, atoms) for part, level in chunks])
-    logits = (x @ atoms.T - atoms.square().sum(1) / 2) / sigma**2
-    return torch.softmax(logits, dim=-1) @ atoms
+    return torch.softmax(_logits(x, sigma, atoms), dim=-1) @ atoms
+
+
+def _logits(x: Tensor, sigma: Tensor, atoms: Tensor) -> Tensor:
+    """Log of the posterior over `atoms` (`K x w`) given `x` (`... x w`), up to a constant."""
+    return (x @ atoms.T - atoms.square().sum(1) / 2) / sigma**2
 
 
 def truncated_normal_mean(x: Tensor, sigma: Tensor) -> Tensor:

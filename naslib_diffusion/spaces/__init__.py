@@ -1,6 +1,6 @@
 """Search spaces: what an architecture is, and how it becomes a tensor and back."""
 
-from naslib_diffusion.spaces.base import AtomBlock, Block, PrefixBlock, Space, UniformBlock
+from naslib_diffusion.spaces.base import AtomBlock, Block, Factor, Space, UniformBlock, UnionBlock
 from naslib_diffusion.spaces.mobilenetv3 import MobileNetV3, Subnet
 from naslib_diffusion.spaces.nasbench201 import NASBench201
 from naslib_diffusion.spaces.parameters import Categorical, Integer, Real
@@ -11,15 +11,16 @@ __all__ = [
     "AtomBlock",
     "Block",
     "Categorical",
+    "Factor",
     "Integer",
     "MobileNetV3",
     "NASBench201",
     "Point",
-    "PrefixBlock",
     "ProductSpace",
     "Real",
     "Space",
     "Subnet",
     "Subset",
     "UniformBlock",
+    "UnionBlock",
 ]

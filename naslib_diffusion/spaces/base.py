@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -40,36 +39,51 @@ class UniformBlock:
 
 
 @dataclass(frozen=True, eq=False)
-class PrefixBlock:
-    """Consecutive slots of which the first `d` are filled and the rest zero, as in a stage.
+class Factor:
+    """Coordinates of a `UnionBlock`, not necessarily consecutive, and the values they can take.
 
-    Each of `longest` slots has the width of `atoms`, `K x w`. All sequences of `shortest` to
-    `longest` atoms are equally likely, so a length `d` has a probability proportional to `K^d`.
-    It is the law of `expand()`, whose many atoms it stands for.
+    `columns` count from the start of the block; `atoms` is `K x len(columns)`.
+    """
+
+    columns: tuple[int, ...]
+    atoms: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class UnionBlock:
+    """Consecutive coordinates that jointly take one of the values of several products.
+
+    It is the closed form of what a space bans or makes optional. Each part names, by index, the
+    independent factors whose product it is; they cover all coordinates. Parts have no value in
+    common, and all values of all parts are equally likely. Two examples with two choices of K:
+
+    * "the second may be absent": (K values, zero) or (K values, K values);
+    * "not both skip": (no skip, K values) or (skip, no skip).
     """
 
     start: int
-    atoms: Tensor
-    shortest: int
-    longest: int
+    factors: tuple[Factor, ...]
+    parts: tuple[tuple[int, ...], ...]
 
     @property
     def width(self) -> int:
         """Number of coordinates."""
-        return int(self.atoms.shape[1]) * self.longest
+        return sum(len(self.factors[i].columns) for i in self.parts[0])
 
     def expand(self) -> AtomBlock:
-        """Return the same law as one block with an atom for each sequence."""
-        rows = []
-        for length in range(self.shortest, self.longest + 1):
-            chosen = list(itertools.product(range(len(self.atoms)), repeat=length))
-            index = torch.tensor(chosen, dtype=torch.long).view(len(chosen), length)
-            filled = self.atoms[index].flatten(1)
-            rows.append(torch.nn.functional.pad(filled, (0, self.width - filled.shape[1])))
-        return AtomBlock(self.start, torch.cat(rows))
+        """Return the same law as one block with an atom for each value of each part."""
+        return AtomBlock(self.start, torch.cat([self._product(part) for part in self.parts]))
+
+    def _product(self, part: tuple[int, ...]) -> Tensor:
+        factors = [self.factors[i] for i in part]
+        grids = torch.meshgrid(*(torch.arange(len(f.atoms)) for f in factors), indexing="ij")
+        values = torch.empty(grids[0].numel(), self.width, dtype=factors[0].atoms.dtype)
+        for factor, chosen in zip(factors, grids, strict=True):
+            values[:, list(factor.columns)] = factor.atoms[chosen.flatten()]
+        return values
 
 
-Block = AtomBlock | PrefixBlock | UniformBlock
+Block = AtomBlock | UnionBlock | UniformBlock
 
 
 class Space(Protocol[A]):

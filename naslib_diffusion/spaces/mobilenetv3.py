@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from naslib_diffusion.spaces.base import Block, PrefixBlock
+from naslib_diffusion.spaces.base import Block, Factor, UnionBlock
 
 STAGES, LAYERS = 5, 4
 DEPTHS = (2, 3, 4)
@@ -106,14 +106,19 @@ class MobileNetV3:
 
     name = "mobilenetv3"
     shape = (STAGES * LAYERS, len(OPERATIONS))
+    adjacency = ADJACENCY
     size = sum(len(OPERATIONS) ** depth for depth in DEPTHS) ** STAGES
 
     @functools.cached_property
     def blocks(self) -> Sequence[Block]:
-        """Five stages; all sequences of two to four operations are equally likely."""
-        eye = torch.eye(len(OPERATIONS), dtype=torch.double)
-        width = LAYERS * len(OPERATIONS)
-        return tuple(PrefixBlock(width * stage, eye, 2, LAYERS) for stage in range(STAGES))
+        """Five stages, in each of which all sequences of two to four operations are as likely."""
+        count = len(OPERATIONS)
+        eye = torch.eye(count, dtype=torch.double)
+        slots = [tuple(range(i * count, (i + 1) * count)) for i in range(LAYERS)]
+        factors = [Factor(s, a) for a in (eye, torch.zeros_like(eye[:1])) for s in slots]
+        parts = tuple(tuple(i + LAYERS * (i >= depth) for i in range(LAYERS)) for depth in DEPTHS)
+        starts = range(0, STAGES * LAYERS * count, LAYERS * count)
+        return tuple(UnionBlock(start, tuple(factors), parts) for start in starts)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> list[Subnet]:
         """Draw `n` architectures uniformly, so that most stages have four layers."""

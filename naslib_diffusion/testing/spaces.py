@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from naslib_diffusion.spaces.base import AtomBlock, PrefixBlock, Space, UniformBlock
+from naslib_diffusion.spaces.base import AtomBlock, Space, UniformBlock, UnionBlock
 
 _Simple = AtomBlock | UniformBlock
 
@@ -213,11 +213,11 @@ def _sample(space: Space[Any], n: int) -> list[Any]:
 
 
 def _blocks(space: Space[Any]) -> Sequence[_Simple]:
-    """Return the law of a space, with all sequences of a prefix block written out."""
+    """Return the law of a space, with the atoms of unions written out."""
     blocks = space.blocks
     if blocks is None:
         pytest.skip("the law of the space does not factorise")
-    return [block.expand() if isinstance(block, PrefixBlock) else block for block in blocks]
+    return [block.expand() if isinstance(block, UnionBlock) else block for block in blocks]
 
 
 def _draw(blocks: Sequence[_Simple], n: int, generator: torch.Generator) -> Tensor:

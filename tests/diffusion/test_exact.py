@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from naslib_diffusion.diffusion import ExactDenoiser, exact, score
 from naslib_diffusion.diffusion.exact import per_row, truncated_normal_mean
-from naslib_diffusion.spaces import AtomBlock, NASBench201, PrefixBlock, UniformBlock
+from naslib_diffusion.spaces import AtomBlock, Factor, NASBench201, UniformBlock, UnionBlock
 from naslib_diffusion.testing.denoisers import DenoiserTestCase, noisy, posterior_mean
 
 GRID = torch.linspace(0, 1, 5, dtype=torch.double)[:, None]
@@ -56,16 +56,17 @@ class TestNASBench201(DenoiserTestCase):
         return NASBench201().encode(list(NASBench201()))
 
 
-class TestPrefixes(DenoiserTestCase):
-    """Sequences of one to three, and of none to two, out of order, with a fixed block between."""
+class TestUnions(DenoiserTestCase):
+    """Two equal unions, out of order, one of another kind, and a fixed block between."""
 
+    optional = (Factor((0, 2), EYE[:2, :2]), Factor((1,), GRID), Factor((1,), GRID[:1] - 1))
+    banned = (Factor((0, 1, 2), EYE[1:]), Factor((0, 1, 2), EYE[:1]), Factor((3, 4, 5), EYE),
+              Factor((3, 4, 5), EYE[1:]))  # fmt: skip
     blocks = (
-        PrefixBlock(7, EYE, 1, 3),
-        AtomBlock(6, EYE[:1, :1]),
-        PrefixBlock(
-            16, torch.rand(2, 1, generator=torch.Generator().manual_seed(0)).double(), 0, 2
-        ),
-        PrefixBlock(0, EYE, 2, 2),
+        UnionBlock(4, optional, ((0, 1), (0, 2))),
+        AtomBlock(3, GRID[1:2]),
+        UnionBlock(0, optional, ((0, 1), (0, 2))),
+        UnionBlock(7, banned, ((0, 2), (1, 3))),
     )
 
     @pytest.fixture
@@ -74,7 +75,12 @@ class TestPrefixes(DenoiserTestCase):
 
     @pytest.fixture
     def atoms(self):
-        return product([b.expand() if isinstance(b, PrefixBlock) else b for b in self.blocks])
+        return product([b.expand() if isinstance(b, UnionBlock) else b for b in self.blocks])
+
+    def test_all_but_one_pair(self):
+        atoms = self.blocks[3].expand().atoms
+        assert len(atoms) == len(torch.unique(atoms, dim=0)) == 8
+        assert not (atoms[:, [0, 3]] == 1).all(-1).any()
 
 
 class TestEnumeratedTable(DenoiserTestCase):
