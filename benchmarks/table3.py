@@ -131,8 +131,8 @@ def main(
         "percent, mean +- deviation over seeds; 20 steps; nothing is clamped or rejected",
         "thresholded: valid by the paper's rule, entries above 1/2, without argmax or fixed ends",
         "perfect: distinct among as many draws from the space",
-        "MobileNetV3's chain does not mark the stages: rows drawn independently, from the marginal "
-        "law of all nodes together, would be valid in about 39 %",
+        "MobileNetV3's chain does not mark the stages: rows drawn independently, from the law of "
+        "all nodes together, would be valid in about 39 %",
     )
     show(f"{samples} samples, {steps} steps of training, {seeds} seeds", rows, notes)
     save(out, "table3", rows, seeds=seeds, steps=steps, samples=samples)
