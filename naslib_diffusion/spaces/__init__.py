@@ -3,6 +3,7 @@
 from naslib_diffusion.spaces.base import AtomBlock, Block, Factor, Space, UniformBlock, UnionBlock
 from naslib_diffusion.spaces.mobilenetv3 import MobileNetV3, Subnet
 from naslib_diffusion.spaces.nasbench201 import NASBench201
+from naslib_diffusion.spaces.nasbenchgraph import GraphNet, NASBenchGraph
 from naslib_diffusion.spaces.parameters import Categorical, Integer, Real
 from naslib_diffusion.spaces.product import Point, ProductSpace
 from naslib_diffusion.spaces.subset import Subset
@@ -12,9 +13,11 @@ __all__ = [
     "Block",
     "Categorical",
     "Factor",
+    "GraphNet",
     "Integer",
     "MobileNetV3",
     "NASBench201",
+    "NASBenchGraph",
     "Point",
     "ProductSpace",
     "Real",
