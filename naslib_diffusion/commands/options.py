@@ -28,9 +28,14 @@ def table_options(command: F) -> F:
             "--benchmark",
             metavar="NAME",
             help="A public benchmark: nasbench201/cifar10, nasbench201/cifar100, "
-            "nasbench201/imagenet16, analog/baseline_accuracy, ...; an unknown name lists all.",
+            "nasbench201/imagenet16, analog/baseline_accuracy, nasbenchgraph/cora, ...; "
+            "an unknown name lists all.",
         ),
-        click.option("--space", metavar="NAME", help="Search space, of --table: nasbench201."),
+        click.option(
+            "--space",
+            metavar="NAME",
+            help="Search space, of --table: nasbench201 (default), mobilenetv3, nasbenchgraph.",
+        ),
         click.option(
             "--table",
             metavar="FILE",
@@ -59,9 +64,13 @@ def table_options(command: F) -> F:
 
 def make_space(name: str) -> Space[Any]:
     """Return a space by its name."""
-    from naslib_diffusion.spaces import NASBench201
+    from naslib_diffusion.spaces import MobileNetV3, NASBench201, NASBenchGraph
 
-    spaces = {"nasbench201": NASBench201}
+    spaces: dict[str, type[Space[Any]]] = {
+        "nasbench201": NASBench201,
+        "mobilenetv3": MobileNetV3,
+        "nasbenchgraph": NASBenchGraph,
+    }
     if name not in spaces:
         raise UserError(f"unknown space {name!r}; known: {', '.join(spaces)}")
     return spaces[name]()

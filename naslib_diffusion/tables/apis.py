@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from naslib_diffusion.spaces.nasbench201 import Cell, NASBench201
-from naslib_diffusion.tables.pickles import load_pickle
+from naslib_diffusion.tables.pickles import NUMPY_NUMBERS, Admitted, load_pickle
 from naslib_diffusion.tables.table import Table, TableError, checked_values
 
 DATASETS = {
@@ -34,16 +34,7 @@ EPOCHS = "200"
 Records = Iterator[tuple[str, Any]]
 """Pairs of a cell's string form and the state of its `ArchResults` after 200 epochs."""
 
-# NumPy moved the constructor of its scalars; files name the old place or the new one
-_SCALAR: dict[tuple[str, str], Any] = {
-    (f"numpy.{core}.multiarray", "scalar"): np.float64(0).__reduce__()[0]
-    for core in ("core", "_core")
-}
-_ADMITTED: dict[tuple[str, str], Any] = {
-    **_SCALAR,
-    ("numpy", "dtype"): np.dtype,
-    ("collections", "OrderedDict"): OrderedDict,
-}
+_ADMITTED: Admitted = {**NUMPY_NUMBERS, ("collections", "OrderedDict"): OrderedDict}
 
 
 def nasbench201_api(dataset: str, file: str | Path) -> Table[Cell]:
@@ -96,8 +87,8 @@ def _table(
 def _torch_records(path: Path) -> Records:
     """Read NAS-Bench-201's file of `torch.save`."""
     dtypes = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)]
-    scalars = [(scalar, ".".join(name)) for name, scalar in _SCALAR.items()]
-    with torch.serialization.safe_globals([np.dtype, *dtypes, *scalars]):
+    numbers = [(kind, ".".join(name)) for name, kind in NUMPY_NUMBERS.items()]
+    with torch.serialization.safe_globals([*dtypes, *numbers]):
         data = torch.load(path, map_location="cpu", weights_only=True)
     for index in sorted(data["evaluated_indexes"]):
         yield data["meta_archs"][index], data["arch2infos"][index]["full"]

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from naslib_diffusion.tables.analog import OBJECTIVES, analog
 from naslib_diffusion.tables.apis import DATASETS, nasbench201_api, nats_bench
 from naslib_diffusion.tables.nasbench201 import FILES, nasbench201
+from naslib_diffusion.tables.nasbenchgraph import GRAPHS, nasbenchgraph
 from naslib_diffusion.tables.table import Table, TableError
 
 
@@ -21,6 +22,7 @@ def _loaders(api_file: str | Path | None) -> dict[str, _Loader]:
     loaders: dict[str, _Loader] = {}
     loaders.update({f"nasbench201/{name}": partial(nasbench201, name) for name in FILES})
     loaders.update({f"analog/{name}": partial(analog, name) for name in OBJECTIVES})
+    loaders.update({f"nasbenchgraph/{name}": partial(nasbenchgraph, name) for name in GRAPHS})
     for prefix, load in (("nasbench201-api", nasbench201_api), ("nats-bench", nats_bench)):
         loaders.update(
             {f"{prefix}/{name}": partial(load, name, api_file or "") for name in DATASETS}

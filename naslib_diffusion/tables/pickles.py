@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
 _BROKEN = (pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError, AttributeError)
 
 
@@ -16,6 +18,16 @@ class UnsafePickleError(ValueError):
 
 Admitted = Mapping[tuple[str, str], Callable[..., Any]]
 """What to build for each (module, name) that a pickle may ask for."""
+
+
+# NumPy moved the constructor of its scalars; files name the old place or the new one
+_SCALAR: Any = np.float64(0).__reduce__()[0]
+NUMPY_NUMBERS: Admitted = {
+    ("numpy.core.multiarray", "scalar"): _SCALAR,
+    ("numpy._core.multiarray", "scalar"): _SCALAR,
+    ("numpy", "dtype"): np.dtype,
+}
+"""Admits NumPy's numbers."""
 
 
 class _Unpickler(pickle.Unpickler):
