@@ -6,6 +6,7 @@ from naslib_diffusion.spaces.nasbench201 import NASBench201
 from naslib_diffusion.spaces.nasbenchgraph import GraphNet, NASBenchGraph
 from naslib_diffusion.spaces.parameters import Categorical, Integer, Real
 from naslib_diffusion.spaces.product import Point, ProductSpace
+from naslib_diffusion.spaces.samples import Graph, SampleSpace, from_samples
 from naslib_diffusion.spaces.subset import Subset
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Block",
     "Categorical",
     "Factor",
+    "Graph",
     "GraphNet",
     "Integer",
     "MobileNetV3",
@@ -21,9 +23,11 @@ __all__ = [
     "Point",
     "ProductSpace",
     "Real",
+    "SampleSpace",
     "Space",
     "Subnet",
     "Subset",
     "UniformBlock",
     "UnionBlock",
+    "from_samples",
 ]
