@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from naslib_diffusion.generator import GuidedGenerator, SpaceExhausted
+    from naslib_diffusion.plugins.optuna import DiffusionNAGSampler
     from naslib_diffusion.search import Search
 
 __version__ = "0.1.0"
 
 _LAZY = {
+    "DiffusionNAGSampler": "naslib_diffusion.plugins.optuna",
     "GuidedGenerator": "naslib_diffusion.generator",
     "Search": "naslib_diffusion.search",
     "SpaceExhausted": "naslib_diffusion.generator",
@@ -19,7 +21,7 @@ _LAZY = {
 """Public names by the module that defines them: imported on first use, so that importing the
 package is quick and pulls in no host."""
 
-__all__ = ["GuidedGenerator", "Search", "SpaceExhausted", "__version__"]
+__all__ = ["DiffusionNAGSampler", "GuidedGenerator", "Search", "SpaceExhausted", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,78 @@
+"""A space less the architectures that a user's function bans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Generic
+
+import torch
+from torch import Tensor
+
+from naslib_diffusion.spaces.base import A, Space
+
+_MAX_ROUNDS = 100  # batches that `sample` draws before it gives up
+_MIN_BATCH = 100
+
+
+class Restricted(Generic[A]):
+    """The architectures of `space` that `allowed` allows.
+
+    Encodings, string forms, canonical forms and features are those of `space`. `blocks` still
+    describe the whole of it, `decode` may return what is banned, and `size` is an upper bound.
+
+    Args:
+        space: the whole space.
+        allowed: maps an architecture to whether it may be proposed.
+    """
+
+    def __init__(self, space: Space[A], allowed: Callable[[A], bool]) -> None:
+        self.space = space
+        self._allowed = allowed
+        self.name = f"restricted {space.name}"
+        self.shape = space.shape
+        self.size = space.size
+        self.blocks = space.blocks
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> list[A]:
+        """Draw `n` allowed architectures; raises ValueError if nearly all are banned."""
+        found: list[A] = []
+        batch = max(n, _MIN_BATCH)
+        for _ in range(_MAX_ROUNDS):
+            found += filter(self._allowed, self.space.sample(batch, generator))
+            if len(found) >= n:
+                return found[:n]
+        raise ValueError(
+            f"{self.name}: only {len(found)} of {_MAX_ROUNDS * batch} random architectures were "
+            f"allowed, fewer than the {n} wanted; ban less of the space"
+        )
+
+    def encode(self, archs: Sequence[A]) -> Tensor:
+        """Encode architectures as `space` does, `B x *shape`."""
+        return self.space.encode(archs)
+
+    def decode(self, x: Tensor) -> list[A]:
+        """Return the nearest architecture of `space` of each encoding, `B x *shape`."""
+        return self.space.decode(x)
+
+    def is_valid(self, arch: A) -> bool:
+        """Whether `arch` is of the space and allowed."""
+        return self.space.is_valid(arch) and bool(self._allowed(arch))
+
+    def canonical(self, arch: A) -> Hashable:
+        """Return the canonical form in `space`."""
+        return self.space.canonical(arch)
+
+    def parse(self, text: str) -> A:
+        """Read the string form of an allowed architecture."""
+        arch = self.space.parse(text)
+        if not self._allowed(arch):
+            raise ValueError(f"{text!r} is of {self.space.name}, but not allowed")
+        return arch
+
+    def neighbors(self, arch: A, generator: torch.Generator | None = None) -> list[A]:
+        """Return the neighbours that are allowed."""
+        return [a for a in self.space.neighbors(arch, generator) if self._allowed(a)]
+
+    def features(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return the features in `space`."""
+        return self.space.features(x)

@@ -1,0 +1,53 @@
+"""What trials tell each other, through the storage: claims on points, and what was predicted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from naslib_diffusion.search import Prediction
+
+CLAIM = "diffusion_nag:params"
+PREDICTION = "diffusion_nag"
+MAX_LENGTH = 2045
+"""Longest value of a system attribute that a relational storage takes."""
+
+
+def claim(study: Study, trial: FrozenTrial, params: Mapping[str, Any]) -> None:
+    """Tell other workers which parameters a running trial is going to have."""
+    try:
+        text = json.dumps(params)
+    except TypeError:  # choices that are objects: only the present process knows them
+        return
+    for i, start in enumerate(range(0, len(text), MAX_LENGTH)):
+        part = text[start : start + MAX_LENGTH]
+        study._storage.set_trial_system_attr(trial._trial_id, f"{CLAIM}:{i}", part)
+
+
+def claimed(trial: FrozenTrial) -> dict[str, Any]:
+    """Return what a trial that is not finished has, will have or claims; later words win."""
+    attributes = trial.system_attrs
+    parts, i = [], 0
+    while f"{CLAIM}:{i}" in attributes:
+        parts.append(attributes[f"{CLAIM}:{i}"])
+        i += 1
+    # a shorter claim leaves parts of the longer one before it behind itself
+    params: dict[str, Any] = json.JSONDecoder().raw_decode("".join(parts))[0] if parts else {}
+    return {**params, **attributes.get("fixed_params", {}), **trial.params}
+
+
+def record(study: Study, trial: FrozenTrial, prediction: Prediction | None) -> None:
+    """Keep what the surrogate predicted of a proposal, for dashboards and reports."""
+    if prediction is None:
+        return
+    values = {
+        "acquisition": prediction.acquisition,
+        "predicted_mean": prediction.mean,
+        "predicted_sd": prediction.deviation,
+    }
+    for key, value in values.items():
+        study._storage.set_trial_system_attr(trial._trial_id, f"{PREDICTION}:{key}", value)
