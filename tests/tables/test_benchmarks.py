@@ -193,7 +193,7 @@ def test_files_of_the_official_apis(tmp_path, api_package, prefix, write):
 
 @pytest.mark.parametrize("prefix", ["nasbench201-api", "nats-bench"])
 def test_files_that_are_not_the_apis(tmp_path, api_package, prefix):
-    with pytest.raises(TableError, match="cannot read .*nope: No such file"):
+    with pytest.raises(TableError, match=r"cannot read .*nope: No such file"):
         benchmark(f"{prefix}/cifar10", api_file=tmp_path / "nope")
     hostile = tmp_path / "hostile"
     torch.save({"meta_archs": Hostile(tmp_path / "done")}, hostile)

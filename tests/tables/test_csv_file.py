@@ -38,7 +38,7 @@ def test_gzip_is_recognised_by_content_and_a_byte_order_mark_is_skipped(tmp_path
 
 def test_the_only_other_column_is_the_objective_unless_told(tmp_path):
     assert load_csv(write(tmp_path, f"arch,acc\n{A},3\n"), SPACE).objective == "acc"
-    with pytest.raises(TableError, match="choose an objective among .*: acc, loss"):
+    with pytest.raises(TableError, match=r"choose an objective among .*: acc, loss"):
         load_csv(write(tmp_path, f"arch,acc,loss\n{A},3,1\n"), SPACE)
 
 
@@ -85,7 +85,7 @@ def test_each_mistake_says_what_is_wrong_and_where(tmp_path, message):
 def test_missing_files_and_folders(tmp_path):
     with pytest.raises(TableError, match=r"cannot read table .*nope: No such file"):
         load_csv(tmp_path / "nope", SPACE, "acc")
-    with pytest.raises(TableError, match="cannot read table .*: Is a directory"):
+    with pytest.raises(TableError, match=r"cannot read table .*: Is a directory"):
         load_csv(tmp_path, SPACE, "acc")
     with pytest.raises(TableError, match="direction must be"):
         load_csv(write(tmp_path, f"arch,acc\n{A},1\n"), SPACE, "acc", "up")

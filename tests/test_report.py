@@ -1,0 +1,196 @@
+"""The report: self-contained, complete, escaped, the same each time."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from naslib_diffusion.report import render_report
+from naslib_diffusion.report.cells import decisions, draw_cell
+from naslib_diffusion.report.scales import StretchedAxis, formatter
+from naslib_diffusion.runs import Evaluation, Results, Settings
+from naslib_diffusion.spaces import Categorical, NASBench201, ProductSpace, Subset
+from naslib_diffusion.tables import Table
+
+HOSTILE = "<script>alert('x')</script>&\"$\\frac{1}{0}$"
+CELLS = list(NASBench201())
+VOID = {"meta", "wbr", "br", "link", "img"}
+
+
+class Checker(HTMLParser):
+    """Collects tags, ids, references and visible text, and checks that tags are balanced."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.ids, self.links, self.text = [], [], [], [], ""
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+        self.ids += [v for k, v in attrs if k == "id"]
+        self.links += [v for k, v in attrs if k in ("href", "src", "xlink:href")]
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def check(page):
+    checker = Checker()
+    checker.feed(page)
+    checker.close()
+    assert checker.open == []
+    assert len(checker.ids) == len(set(checker.ids))
+    assert all(link.startswith("#") and link[1:] in checker.ids for link in checker.links)
+    for target in re.findall(r"url\(#([^)]*)\)", page):
+        assert target in checker.ids
+    return checker
+
+
+def cell_table(direction="maximize", name="bench"):
+    values = [sum(op * (i + 1) for i, op in enumerate(c.operations)) / 7 for c in CELLS]
+    return Table(name, NASBench201(), CELLS, values, objective="acc (%)", direction=direction)
+
+
+def results(table, seeds=3, budget=20, initial=5, **settings):
+    chosen = Settings(benchmark="b", seeds=seeds, budget=budget, initial=initial, **settings)
+    random = np.random.default_rng(0)
+    trials = []
+    for seed in chosen.all_seeds:
+        rows = random.choice(len(table), size=budget, replace=False)
+        trials += [
+            Evaluation(seed, step, str(table.archs[row]), float(table.values[row]))
+            for step, row in enumerate(rows, start=1)
+        ]
+    return Results(chosen, table, trials, seconds=12.5)
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+@pytest.mark.parametrize("seeds", [1, 2, 7])
+def test_a_page_is_whole_and_needs_nothing_else(direction, seeds):
+    found = results(cell_table(direction), seeds)
+    page = render_report(found, "runs/x")
+    checker = check(page)
+    assert checker.tags.count("section") >= 8
+    assert "script" not in checker.tags
+    assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", page)
+    assert "@import" not in page
+    assert found.winner.best.arch in checker.text
+    assert f"{found.winner.rank:,} of 15,625" in checker.text
+    assert checker.text.count("median of") == (0 if seeds == 1 else 3)
+    assert "naslib-diffusion search --benchmark b" in checker.text
+    assert page == render_report(found, "runs/x")
+
+
+def test_figures_take_the_colours_of_the_page():
+    page = render_report(results(cell_table()), "x")
+    figures = re.findall(r"<svg xmlns:xlink.*?</svg>", page, flags=re.DOTALL)
+    assert len(figures) == 4
+    for figure in figures:
+        assert set(re.findall(r"#[0-9a-f]{6}\b", figure)) <= {"#000000"}
+        assert "var(--accent)" in figure
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_hostile_strings_are_escaped_everywhere():
+    choices = (HOSTILE, "b", "c", "d")
+    space = ProductSpace([Categorical(choices, name=HOSTILE + str(i)) for i in range(3)])
+    points = list(space)
+    table = Table(
+        HOSTILE, space, points, range(len(points)), objective=HOSTILE, direction="minimize"
+    )
+    page = render_report(results(table), HOSTILE)
+    checker = check(page)
+    assert "script" not in checker.tags
+    assert "<script" not in page
+    assert HOSTILE in checker.text
+    assert str(points[0])[:20] in checker.text
+
+
+def test_tables_that_are_degenerate():
+    constant = Table("t", NASBench201(), CELLS[:30], [5.0] * 30, objective="o")
+    check(render_report(results(constant, 2, 10, 10), "x"))
+    tiny = Table("t", NASBench201(), CELLS[:1], [1e-9], objective="o")
+    check(render_report(results(tiny, 1, 1, 1), "x"))
+    wild = Table("t", NASBench201(), CELLS[:30], [10.0**i for i in range(30)], objective="o")
+    check(render_report(results(wild, 3, 10, 3), "x"))
+
+
+def test_the_headline_tells_rank_and_value():
+    table = cell_table()
+    found = results(table)
+    best = int(table.values.argmax())
+    found.trials[-1] = Evaluation(2, 20, str(table.archs[best]), table.optimum)
+    top = Results(found.settings, table, found.trials, seconds=1)
+    page = check(render_report(top, "x")).text
+    assert f"Found the best of 15,625 architectures: {formatter(table)(table.optimum)}" in page
+    assert "1 of 3 seeds reached it" in page
+    assert top.seeds[2].steps_to_optimum == 20
+    assert "rank" in check(render_report(results(table), "x")).text
+
+
+def test_drawings_show_each_edge_once():
+    cell = NASBench201().parse(
+        "|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|none~2|"
+    )
+    edges = draw_cell(cell)
+    assert [edge.operation for edge in edges[:2]] == ["none", "none"]
+    assert sorted(edge.label for edge in edges) == [
+        "conv 1×1",
+        "conv 3×3",
+        "none",
+        "none",
+        "pool 3×3",
+        "skip",
+    ]
+    assert all(0 < edge.x < 532 and 0 < edge.y < 240 for edge in edges)
+    assert draw_cell("else") is None
+
+
+def test_decisions_have_the_names_of_the_space():
+    space = ProductSpace([Categorical((1, 2), name="depth"), Categorical(("a", "b"), name="op")])
+    point = space.parse('[2, "b"]')
+    assert decisions(space, point) == [("depth", "2"), ("op", "b")]
+    assert decisions(Subset(space, [point]), point) == [("depth", "2"), ("op", "b")]
+    assert decisions(space, "text") == [("architecture", "text")]
+
+
+def test_results_over_seeds():
+    table = Table("t", NASBench201(), CELLS[:4], [1.0, 4.0, 2.0, 3.0], objective="o")
+    chosen = Settings(seeds=2, budget=3, initial=1)
+    order = {0: (0, 2, 3), 1: (2, 1, 0)}
+    trials = [
+        Evaluation(seed, step, str(CELLS[row]), float(table.values[row]))
+        for seed, rows in order.items()
+        for step, row in enumerate(rows, start=1)
+    ]
+    found = Results(chosen, table, trials, seconds=1.0)
+    assert found.curves.tolist() == [[1, 2, 3], [2, 4, 4]]
+    first, second = found.seeds
+    assert (first.steps_to_best, first.steps_to_optimum, first.gap, first.rank) == (3, None, 1, 2)
+    assert (second.steps_to_best, second.steps_to_optimum, second.gap) == (2, 2, 0)
+    assert found.winner is second
+    curve = found.summary()["curve"]
+    assert (curve["median"], curve["min"], curve["max"]) == ([1.5, 3, 3.5], [1, 2, 3], [2, 4, 4])
+    assert curve["sd"] == pytest.approx([2**-0.5, 2**0.5, 2**-0.5])
+    assert found.top(2)[0] == (str(CELLS[1]), 4.0, 1, 2)
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_the_stretched_axis_rises_towards_the_best(direction):
+    table = cell_table(direction)
+    axis = StretchedAxis.of(table)
+    values = np.unique(table.values)
+    positions = axis(values if direction == "maximize" else values[::-1])
+    assert (np.diff(positions) > 0).all()
+    ticks = axis.ticks(float(positions[0]))
+    assert 4 <= len(ticks) <= 9
+    assert all(values[0] <= tick <= values[-1] for tick in ticks)
