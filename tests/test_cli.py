@@ -262,7 +262,7 @@ def test_a_bad_table_leaves_no_folder_behind(run, tmp_path, content):
         (["-n", "x"], "'x' is not a valid"),
         (["-n", 6467], "more than the 6466 distinct architectures of nasbench201"),
         (["--space", "nope"], "unknown space 'nope'"),
-        (["--checkpoint", "x"], "not part of this version"),
+        (["--checkpoint", "x"], "there is no checkpoint"),
         (["--objective", "acc"], "--benchmark NAME or --table FILE"),
         (["--benchmark", "nope"], "unknown benchmark"),
         (["--observe", 0], "--observe"),
