@@ -179,7 +179,8 @@ def test_help_version_and_a_quick_start(run):
         assert "Examples:" in text
         assert "[default:" in text
     assert run("--version")[1].startswith("naslib-diffusion, version")
-    loaded = "import sys, naslib_diffusion.cli; print(sorted({'torch', 'numpy', 'matplotlib'} & set(sys.modules)))"
+    heavy = "{'torch', 'numpy', 'matplotlib'}"
+    loaded = f"import sys, naslib_diffusion.cli; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.check_output([sys.executable, "-c", loaded], text=True).strip() == "[]"
 
 
