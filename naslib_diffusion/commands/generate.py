@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 MAX_OBSERVED = 1000
 """Rows to fit on at most: a Gaussian process needs the cube of it in time."""
 
+OVERSAMPLE = 1.5
+POLISH = 128
+"""Guided: distinct architectures generated for each one kept, and how many are polished."""
+
 
 @dataclass(frozen=True)
 class _Fit:
@@ -184,7 +188,11 @@ def _generate(
     guide = (lambda x: fit.surrogate.posterior(x)[0]) if fit else None
     try:
         generator = GuidedGenerator(space, denoiser, device="cpu", seed=seed)
-        return generator.generate(number, guide, known=known)
+        if guide is None:
+            return generator.generate(number, known=known)
+        return generator.generate(
+            number, guide, known=known, oversample=OVERSAMPLE, polish=min(number, POLISH)
+        )
     except SpaceExhausted as error:
         raise UserError(str(error)) from None
 
@@ -199,9 +207,7 @@ def _columns(
 
         with torch.no_grad():
             targets = fit.surrogate.posterior(space.encode(archs))[0]
-        scale = fit.scale
-        gaps = (-(targets * scale.spread + scale.center)).exp() - scale.softening
-        columns["predicted"] = (scale.sign * (scale.best - gaps)).tolist()
+        columns["predicted"] = fit.scale.inverse(targets).tolist()
     if table:
         columns["measured"] = [table.get(arch) for arch in archs]
     return columns
