@@ -96,7 +96,8 @@ class FabricProcesses:
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Return a context for the forward pass."""
-        return self._fabric.autocast()
+        context: AbstractContextManager[Any] = self._fabric.autocast()
+        return context
 
     def backward(self, loss: Tensor) -> None:
         """Compute gradients, averaged over all processes."""
