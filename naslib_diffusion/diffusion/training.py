@@ -26,6 +26,10 @@ SUPPORT_DRAWS = 20_000
 """Architectures of a space on which the range of each entry is measured."""
 ENCODED = 20_000
 """Samples encoded at a time."""
+POSITIVE = (
+    "steps", "batch_size", "learning_rate", "clip", "sigma_median", "sigma_spread", "save_every",
+)  # fmt: skip
+"""Options that must be positive."""
 EMA_WARMUP = 10
 """The average of weights follows a new network quickly: its decay is at most (1+n) / (10+n)."""
 
@@ -44,29 +48,34 @@ class TrainConfig:
         weight_decay: of AdamW.
         ema: decay of the average of the weights, which is what comes out.
         clip: largest norm of the gradient.
-        sigma_min, sigma_max: noise levels are log-uniform between them. The default covers the
-            levels of `karras_sigmas` with a margin.
+        sigma_min, sigma_max: range of noise levels. The default covers the levels of
+            `karras_sigmas` with a margin.
+        sigma_median, sigma_spread: the logarithm of noise levels is normal, as Karras' (Table 1),
+            cut off at the range. The default is where choices are made: with less noise they are
+            as good as known, with more all is open.
         seed: of weights, architectures and noise. On the CPU, it fixes all that comes out.
         precision: "32", or "bf16" for mixed precision on a GPU.
         save_every: steps between saved states.
     """
 
-    steps: int = 1000
+    steps: int = 2000
     minutes: float | None = None
-    batch_size: int = 1024
-    learning_rate: float = 3e-3
+    batch_size: int = 256
+    learning_rate: float = 6e-3
     warmup: int = 100
     weight_decay: float = 0.0
     ema: float = 0.99
     clip: float = 1.0
     sigma_min: float = 0.02
     sigma_max: float = 5.0
+    sigma_median: float = 0.5
+    sigma_spread: float = 1.0
     seed: int = 0
     precision: str = "32"
     save_every: int = 100
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "learning_rate", "clip", "save_every"):
+        for name in POSITIVE:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
         if self.minutes is not None and not self.minutes > 0:
@@ -99,6 +108,8 @@ class Trained:
     network: ScoreNetwork
     steps: int
     seconds: float
+    cpu_seconds: float
+    """Processor time of this process, which other work on the machine does not change."""
     loss: float
 
 
@@ -115,6 +126,17 @@ def stream(space: Space[Any]) -> Source:
 def from_list(x: Tensor) -> Source:
     """Return a source that draws from encodings, `K x N x C`, with replacement."""
     return lambda n, random: x[torch.randint(len(x), (n,), generator=random)].float()
+
+
+def noise_levels(config: TrainConfig, share: Tensor) -> Tensor:
+    """Return the noise levels below which given shares of a training's are, `B` to `B`."""
+    low, median, high = (
+        math.log(v) for v in (config.sigma_min, config.sigma_median, config.sigma_max)
+    )
+    ends = torch.tensor([low - median, high - median], dtype=torch.double) / config.sigma_spread
+    first, last = torch.special.ndtr(ends)
+    normal = torch.special.ndtri(first + (last - first) * share.double())
+    return torch.exp(median + config.sigma_spread * normal).to(share)
 
 
 def score_matching_loss(network: Denoise, x0: Tensor, sigma: Tensor, z: Tensor) -> Tensor:
@@ -173,7 +195,7 @@ def train(
             callback(Progress(run.step, run.share, run.loss))
         if state is not None and run.step % config.save_every == 0 and processes.rank == 0:
             save_state(state, run.state())
-    return Trained(run.average, run.step, run.seconds, run.loss)
+    return Trained(run.average, run.step, run.seconds, run.cpu_seconds, run.loss)
 
 
 class _Run:
@@ -201,11 +223,12 @@ class _Run:
             self.network.parameters(), config.learning_rate, weight_decay=config.weight_decay
         )
         self.wrapped, self.optimizer = processes.setup(self.network, optimizer)
-        self.step, self.seconds, self.share, self.loss = 0, 0.0, 0.0, math.nan
+        self.step, self.share, self.loss = 0, 0.0, math.nan
+        self.seconds = self.cpu_seconds = 0.0
 
     def take_step(self) -> None:
         """Take one optimiser step (Eq. 3)."""
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
         x0, sigma, z = self._batch()
@@ -220,6 +243,7 @@ class _Run:
         value = float(loss.detach())
         self.loss = value if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * value
         self.seconds += time.perf_counter() - start
+        self.cpu_seconds += time.process_time() - cpu_start
         self._update_share()
 
     def state(self) -> TrainingState:
@@ -231,6 +255,7 @@ class _Run:
             optimizer=self.optimizer.state_dict(),
             step=self.step,
             seconds=self.seconds,
+            cpu_seconds=self.cpu_seconds,
             loss=self.loss,
         )
 
@@ -239,7 +264,8 @@ class _Run:
         self.network.load_state_dict(state.network)
         self.average.load_state_dict(state.average)
         self.optimizer.load_state_dict(state.optimizer)
-        self.step, self.seconds, self.loss = state.step, state.seconds, state.loss
+        self.step, self.loss = state.step, state.loss
+        self.seconds, self.cpu_seconds = state.seconds, state.cpu_seconds
         self._update_share()
 
     def _batch(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -247,10 +273,7 @@ class _Run:
         config, device = self.config, self.processes.device
         random = torch.Generator().manual_seed(_mix(config.seed, self.processes.rank, self.step))
         x0 = self.source(config.batch_size, random)
-        span = math.log(config.sigma_max / config.sigma_min)
-        sigma = config.sigma_min * torch.exp(
-            span * torch.rand(config.batch_size, generator=random)
-        )
+        sigma = noise_levels(config, torch.rand(config.batch_size, generator=random))
         z = torch.randn(x0.shape, generator=random)
         return x0.to(device), sigma.to(device), z.to(device)
 
