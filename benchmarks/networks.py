@@ -22,6 +22,7 @@ from naslib_diffusion.diffusion import (
     train,
 )
 from naslib_diffusion.diffusion.graph import GraphLayout
+from naslib_diffusion.diffusion.processes import Local
 from naslib_diffusion.diffusion.quality import (
     LEVELS,
     RowsAlone,
@@ -32,6 +33,7 @@ from naslib_diffusion.diffusion.quality import (
     relative_error,
     thresholded_validity,
 )
+from naslib_diffusion.diffusion.training import Trained
 from naslib_diffusion.files import write_atomically
 from naslib_diffusion.spaces import MobileNetV3, NASBench201, NASBenchGraph, Space
 
@@ -71,6 +73,7 @@ class Case:
     steps: int
     batch_size: int
     samples: int
+    precision: str = "32"
 
     @property
     def label(self) -> str:
@@ -120,12 +123,20 @@ def _trained(
     if config is None:
         x = space.encode(known[:YARDSTICK])
         return RowsAlone(x, GraphLayout.of(space)), 0.0
-    options = TrainConfig(steps=case.steps, batch_size=case.batch_size, seed=case.seed)
+    options = TrainConfig(
+        steps=case.steps, batch_size=case.batch_size, seed=case.seed, precision=case.precision
+    )
     state = folder / f"{case.label}.state"
+
+    def run(resume: bool) -> Trained:
+        here = Local("cpu", case.precision)
+        return train(space, options, config, samples=known, state=state, resume=resume,
+                     processes=here)  # fmt: skip
+
     try:
-        found = train(space, options, config, samples=known, state=state, resume=state.exists())
+        found = run(state.exists())
     except ValueError:  # a state of other options
-        found = train(space, options, config, samples=known, state=state)
+        found = run(False)
     found.network.save(folder / f"{case.label}.safetensors")
     state.unlink(missing_ok=True)
     return found.network, found.cpu_seconds

@@ -60,6 +60,7 @@ Results = dict[Case, dict[str, Any]]
 @click.option("--seeds", default=3, show_default=True)
 @click.option("--steps", type=int, help="Of training; by default, what each space needs.")
 @click.option("--batch-size", default=256, show_default=True, help="Of training.")
+@click.option("--bf16", is_flag=True, help="Train in mixed precision.")
 @click.option("--samples", default=10_000, show_default=True)
 @click.option("--processes", default=1, show_default=True)
 def main(
@@ -70,6 +71,7 @@ def main(
     seeds: int,
     steps: int | None,
     batch_size: int,
+    bf16: bool,
     samples: int,
     processes: int,
 ) -> None:
@@ -79,8 +81,9 @@ def main(
     goes on where it was stopped. With --data, NAS-Bench-201 networks guide as in Table 1, too.
     """
     torch.set_num_threads(1)
+    precision = "bf16" if bf16 else "32"
     cases = [
-        Case(space, network, seed, steps or TRAINING[space], batch_size, samples)
+        Case(space, network, seed, steps or TRAINING[space], batch_size, samples, precision)
         for network in networks or NETWORKS
         for space in spaces or SPACES
         for seed in range(seeds)
@@ -93,6 +96,7 @@ def main(
             "steps": steps or TRAINING,
             "batch_size": batch_size,
             "samples": samples,
+            "bf16": bf16,
         }
         _report_samples(results, out, settings)
         _report_exactness(results, out, settings)
