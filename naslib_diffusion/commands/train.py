@@ -15,8 +15,9 @@ from naslib_diffusion.commands.options import POSITIVE, SEED, make_space
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from naslib_diffusion.diffusion.config import TrainConfig
     from naslib_diffusion.diffusion.processes import Processes
-    from naslib_diffusion.diffusion.training import Progress, TrainConfig, Trained
+    from naslib_diffusion.diffusion.training import Progress, Trained
     from naslib_diffusion.spaces import Space
 
 
@@ -129,8 +130,8 @@ def train(
     """
     import torch
 
+    from naslib_diffusion.diffusion.config import TrainConfig
     from naslib_diffusion.diffusion.processes import make_processes
-    from naslib_diffusion.diffusion.training import TrainConfig
 
     torch.set_num_threads(threads)
     mixed = device.startswith("cuda") if bf16 is None else bf16

@@ -13,9 +13,10 @@ import torch
 from toy import SMALL, Wired
 
 from naslib_diffusion.diffusion import ExactDenoiser, TrainConfig, train
+from naslib_diffusion.diffusion.config import noise_levels
 from naslib_diffusion.diffusion.processes import Local, make_processes
 from naslib_diffusion.diffusion.quality import measure, relative_error
-from naslib_diffusion.diffusion.training import noise_levels, score_matching_loss
+from naslib_diffusion.diffusion.training import score_matching_loss
 from naslib_diffusion.spaces import NASBench201
 
 SPACE = NASBench201()
@@ -245,7 +246,8 @@ def test_two_processes(tmp_path):
             from toy import SMALL
 
             from naslib_diffusion.diffusion import TrainConfig, train
-            from naslib_diffusion.diffusion.processes import make_processes
+            from naslib_diffusion.diffusion.config import noise_levels
+from naslib_diffusion.diffusion.processes import make_processes
             from naslib_diffusion.spaces import NASBench201
 
             torch.set_num_threads(1)
