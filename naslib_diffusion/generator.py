@@ -116,6 +116,7 @@ class GuidedGenerator(Generic[A]):
         unique: Unique = "canonical",
         oversample: float = 1.0,
         polish: int = 0,
+        starts: Sequence[A] = (),
         batch_size: int = 1024,
         max_rounds: int = 20,
     ) -> list[A]:
@@ -135,6 +136,7 @@ class GuidedGenerator(Generic[A]):
             oversample: collect this many times `n` and return the best by the guide.
             polish: improve this many of the best by coordinate ascent, and let all that it visits
                 compete (see `naslib_diffusion.polish.polish`).
+            starts: architectures, known ones too, from which the polish climbs as well.
             batch_size: architectures denoised at a time.
             max_rounds: how many rounds may find few new architectures before the rest is drawn
                 from the space unguided.
@@ -152,7 +154,7 @@ class GuidedGenerator(Generic[A]):
             self._fill_unguided(pool, n)
         found = list(pool.archs.values())
         if guide is not None:
-            found = self._best_first(pool, guide, polish)
+            found = self._best_first(pool, guide, polish, starts)
         if len(found) < n:
             raise SpaceExhausted(
                 f"asked for {n} new distinct architectures of space {self.space.name!r}, "
@@ -221,18 +223,21 @@ class GuidedGenerator(Generic[A]):
             new = pool.add(self.space.sample(UNGUIDED_ROUND, self._random))
             fruitless = 0 if new else fruitless + UNGUIDED_ROUND
 
-    def _best_first(self, pool: _Pool[A], guide: Guide, polished: int) -> list[A]:
-        """Sort the pool by the guide, after a polish of its best."""
+    def _best_first(
+        self, pool: _Pool[A], guide: Guide, polished: int, starts: Sequence[A] = ()
+    ) -> list[A]:
+        """Sort the pool by the guide, after a polish of its best and of `starts`."""
         archs = list(pool.archs.values())
         order = evaluate(self.space, archs, guide, self.device).argsort(
             descending=True, stable=True
         )
         archs = [archs[i] for i in order.tolist()]
-        if not polished:
+        starts = [*archs[:polished], *starts]
+        if not starts:
             return archs
         visited = climb(
             self.space,
-            archs[:polished],
+            starts,
             guide,
             known=pool.known,
             device=self.device,
