@@ -194,15 +194,36 @@ class GuidedGenerator(Generic[A]):
 
     def _draw(self, rows: int, tilt: _Tilt | None) -> list[A]:
         """Denoise one batch and discretise it."""
+        return self.space.decode(self._denoise(rows, tilt).cpu())
+
+    @one_thread()
+    def denoise(
+        self, rows: int, guide: Guide | None = None, strength: float = 0.0, *, blind: bool = False
+    ) -> Tensor:
+        """Denoise one batch: relaxed architectures, `rows x *shape`, repeats among them.
+
+        Args:
+            rows: how many.
+            guide: see `generate`.
+            strength: k of the law `p(a) exp(k f(a))`, in the unit of the guide.
+            blind: steer by resampling alone, for a guide that gives no (useful) gradient.
+        """
+        tilt = None
+        if guide is not None and strength > 0:
+            tilt = _Tilt(guide, strength, self.resample or blind)
+        return self._denoise(rows, tilt)
+
+    def _denoise(self, rows: int, tilt: _Tilt | None) -> Tensor:
+        """Denoise one batch, `rows x *shape`."""
         sigma = float(self.sigmas[0])
         middle = torch.full((rows, *self.space.shape), 0.5, dtype=torch.double, device=self.device)
         with torch.no_grad():
             middle = self.denoiser(middle, sigma)
         x = middle + sigma * randn_like(middle, self._random)
         if tilt is None:
-            x = self.sampler(self.denoiser, x, self.sigmas, generator=self._random)
-        elif tilt.resample:
-            x = sample_twisted(
+            return self.sampler(self.denoiser, x, self.sigmas, generator=self._random)
+        if tilt.resample:
+            return sample_twisted(
                 self.denoiser,
                 tilt.guide,
                 x,
@@ -210,10 +231,8 @@ class GuidedGenerator(Generic[A]):
                 scale=tilt.strength,
                 generator=self._random,
             )
-        else:
-            guided = self.guidance(self.denoiser, tilt.guide, tilt.strength)
-            x = self.sampler(guided, x, self.sigmas, generator=self._random)
-        return self.space.decode(x.cpu())
+        guided = self.guidance(self.denoiser, tilt.guide, tilt.strength)
+        return self.sampler(guided, x, self.sigmas, generator=self._random)
 
     def _fill_unguided(self, pool: _Pool[A], n: int) -> None:
         """Draw from the space itself until the pool holds `n` or nothing new turns up."""
