@@ -72,5 +72,5 @@ def test_wrong_arguments() -> None:
         ParetoSearch(SPACE, ["maximize", "up"])
     with pytest.raises(ValueError, match="must have 2 values"):
         search(1).tell([Point((0, 0, 0, 0))], [(1.0,)])
-    with pytest.raises(ValueError, match="1 lists of priors"):
-        ParetoSearch(SPACE, ["maximize", "minimize"], priors=[()])
+    with pytest.raises(ValueError, match="2 objectives need priors each"):
+        ParetoSearch(SPACE, ["maximize", "minimize"], priors=[[torch.sum], []])
