@@ -82,13 +82,14 @@ class MutationStrategy:
 
 @dataclass(frozen=True)
 class GuidedStrategy:
-    """Guided generation, then a short discrete polish of the best candidates.
+    """Guided generation, then a short discrete polish of the best candidates and the incumbents.
 
     Attributes:
-        polish: number of candidates that are polished; 0 turns the polish off.
+        polish: number of candidates that are polished, and of incumbents beside them; 0 turns the
+            polish off.
     """
 
-    polish: int = 4
+    polish: int = 8
 
     def propose(self, generator: GuidedGenerator[A], request: Request) -> list[A]:
         """Generate under the guidance of the acquisition function."""
@@ -98,6 +99,7 @@ class GuidedStrategy:
             request.acquisition,
             known=request.known,
             polish=self.polish,
+            starts=request.incumbents[: self.polish],
         )
 
 
@@ -115,10 +117,11 @@ def available(
     *,
     known: Collection[Hashable],
     polish: int = 0,
+    starts: Sequence[A] = (),
 ) -> list[A]:
     """Generate `n` new architectures, or as many as the space still has."""
     try:
-        return generator.generate(n, guide, known=known, polish=polish)
+        return generator.generate(n, guide, known=known, polish=polish, starts=starts)
     except SpaceExhausted as exhausted:
         found: list[A] = exhausted.found
         return found
