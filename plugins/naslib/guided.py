@@ -23,7 +23,7 @@ _naslib = compat.load("naslib.optimizers")
 _acquisition = compat.load("naslib.optimizers.discrete.bananas.acquisition_functions")
 
 
-class CodeOnly:
+class CodeOnly(torch.nn.Module):
     """Looks to NASLib's predictors like a graph, and holds nothing but the code.
 
     Args:
@@ -33,6 +33,7 @@ class CodeOnly:
     """
 
     def __init__(self, kind: type, code: Code, spec: Any) -> None:
+        super().__init__()  # NASLib's tree predictors encode what is a module
         self._kind, self.op_indices, self.compact = kind, list(code), spec
 
     def get_op_indices(self) -> list[int]:
@@ -146,7 +147,7 @@ class _Guided:
         host: Any = self
         model: Any = torch.nn.Module()
         model.arch = host.search_space.clone()
-        model.arch.set_spec(self._codec.spec(code), host.dataset_api)
+        model.arch.set_spec(self._codec.spec(code))
         model.arch_hash = model.arch.get_hash()
         if host.search_space.instantiate_model:
             model.arch.parse()

@@ -8,7 +8,7 @@ import torch
 from naslib_diffusion.plugins.naslib import compat
 from naslib_diffusion.plugins.naslib.history import History
 from naslib_diffusion.plugins.naslib.settings import ACQUISITIONS, ConfigError, Settings
-from naslib_diffusion.plugins.naslib.spaces import Code, Codec, codec_for
+from naslib_diffusion.plugins.naslib.spaces import Code, Codec, codec_for, shell_of
 
 from naslib_diffusion.generator import SpaceExhausted
 from naslib_diffusion.search import Search
@@ -21,7 +21,8 @@ class DiffusionNAG:
     """Searches by diffusion guided by a surrogate; the interface of NASLib's `MetaOptimizer`.
 
     One epoch is one query of the benchmark. No architecture is queried twice, nor is one that is
-    isomorphic to an earlier one. Graphs are built only for what is queried. See docs/naslib.md.
+    isomorphic to an earlier one. Only the final architecture is built as a graph with a model. See
+    docs/naslib.md.
 
     It does not inherit from `MetaOptimizer`, so that it can be imported without NASLib; NASLib's
     Trainer asks for methods only. `supported_optimizers` registers it as a virtual subclass.
@@ -45,7 +46,7 @@ class DiffusionNAG:
         self._seed = int(getattr(config.search, "seed", getattr(config, "seed", 0)))
         self._search: Search[Any] | None = None
         self._latest: Code | None = None
-        self._graphs: dict[Code, Any] = {}  # of the latest and the best only
+        self._final: tuple[Code, Any] | None = None
 
     def adapt_search_space(
         self, search_space: Any, scope: Any = None, dataset_api: Any = None, **_: Any
@@ -74,31 +75,27 @@ class DiffusionNAG:
         search = self._synchronised()
         arch = self._ask(search)
         code = self.codec.code(arch)
-        graph = self._build(code)
-        value = float(self._query(graph, self._metric.VAL_ACCURACY))
+        value = float(self._query(code, self._metric.VAL_ACCURACY))
         search.tell([arch], [value])
         self.history.append(code, value)
         self._latest = code
-        self._graphs[code] = graph
-        keep = {code, self.history.best}
-        self._graphs = {key: kept for key, kept in self._graphs.items() if key in keep}
 
     def train_statistics(self, report_incumbent: bool = True) -> tuple[float, float, float, float]:
         """Return train, validation and test accuracy and train time, of the best or the latest."""
         latest = self._latest if self._latest is not None else self.history.best
-        graph = self._graph(self.history.best if report_incumbent else latest)
+        code = self.history.best if report_incumbent else latest
         metric = self._metric
         names = [metric.VAL_ACCURACY, metric.TEST_ACCURACY, metric.TRAIN_TIME]
-        validation, test, seconds = (float(self._query(graph, name)) for name in names)
+        validation, test, seconds = (float(self._query(code, name)) for name in names)
         known = self.search_space.space_name != "nasbench301"
-        train = float(self._query(graph, metric.TRAIN_ACCURACY)) if known else UNKNOWN
+        train = float(self._query(code, metric.TRAIN_ACCURACY)) if known else UNKNOWN
         return train, validation, test, seconds
 
     def test_statistics(self) -> Any:
         """Return all that the benchmark knows of the best architecture so far."""
         if self.search_space.space_name == "nasbench301":
             return UNKNOWN
-        return self._query(self._graph(self.history.best), self._metric.RAW)
+        return self._query(self.history.best, self._metric.RAW)
 
     def after_training(self) -> None:
         """Nothing to clean up."""
@@ -109,7 +106,12 @@ class DiffusionNAG:
 
     def get_final_architecture(self) -> Any:
         """Return the graph of the architecture with the best validation accuracy."""
-        return self._graph(self.history.best)
+        code = self.history.best
+        if self._final is None or self._final[0] != code:
+            graph = self.search_space.clone()
+            graph.set_spec(self.codec.spec(code))
+            self._final = code, graph
+        return self._final[1]
 
     def get_op_optimizer(self) -> Any:
         """Refuse: there are no weights to train."""
@@ -130,7 +132,7 @@ class DiffusionNAG:
             search = self._new_search()
             archs = [self.codec.arch(code) for code in self.history.codes]
             search.tell(archs, self.history.values)
-            self._search, self._graphs, self._latest = search, {}, None
+            self._search, self._latest = search, None
         return search
 
     def _new_search(self) -> Search[Any]:
@@ -153,15 +155,11 @@ class DiffusionNAG:
         except SpaceExhausted:
             return self.codec.arch(self.history.best)
 
-    def _graph(self, code: Code) -> Any:
-        if code not in self._graphs:
-            self._graphs[code] = self._build(code)
-        return self._graphs[code]
-
-    def _build(self, code: Code) -> Any:
-        graph = self.search_space.clone()
-        graph.set_spec(self.codec.spec(code), self.dataset_api)
-        return graph
-
-    def _query(self, graph: Any, metric: Any) -> Any:
+    def _query(self, code: Code, metric: Any) -> Any:
+        """Query the benchmark; a graph with a model is not needed for that."""
+        if hasattr(self.search_space, "instantiate_model"):
+            graph = shell_of(self.search_space)
+        else:  # an older NASLib, which always has a model
+            graph = self.search_space.clone()
+        graph.set_spec(self.codec.spec(code))
         return graph.query(metric, self.dataset, dataset_api=self.dataset_api)

@@ -10,7 +10,9 @@ from naslib_diffusion.generator import GuidedGenerator
 from naslib_diffusion.strategies import GuidedStrategy, Request
 from naslib_diffusion.surrogates import SURROGATES
 
-AUTOMATIC = "auto"
+AUTOMATIC = -1
+"""Guidance scale that the engine chooses; a number, since overrides keep a key's type."""
+
 ACQUISITIONS = {"ei": "logei", "ucb": "ucb", "its": "its"}
 """Acquisition functions by NASLib's names, and the engine's."""
 
@@ -30,7 +32,7 @@ class Settings:
         surrogate: "gp" or "ensemble".
         diffusion_steps: denoising steps of the generator.
         guidance_scale: strength of guidance in units of one over the spread of the acquisition
-            function; "auto" starts sharp and relaxes when architectures repeat.
+            function; -1 starts sharp and relaxes when architectures repeat.
         polish: candidates that are improved by a short discrete ascent; 0 for none.
     """
 
@@ -39,7 +41,7 @@ class Settings:
     num_candidates: int = 64
     surrogate: str = "gp"
     diffusion_steps: int = 10
-    guidance_scale: float | str = AUTOMATIC
+    guidance_scale: float = AUTOMATIC
     polish: int = 4
 
     def __post_init__(self) -> None:
@@ -58,7 +60,7 @@ class Settings:
         _among("surrogate", self.surrogate, SURROGATES)
         if self.guidance_scale != AUTOMATIC and not _is_scale(self.guidance_scale):
             raise ConfigError(
-                f"search.guidance_scale must be {AUTOMATIC!r} or a number of at least 0, "
+                f"search.guidance_scale must be {AUTOMATIC} (automatic) or not negative, "
                 f"not {self.guidance_scale!r}"
             )
 

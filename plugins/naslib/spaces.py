@@ -152,6 +152,18 @@ class DARTSCodec:
         return tuple(int(n) for cell in graph.get_compact() for edge in cell for n in edge)
 
 
+def shell_of(search_space: Any) -> Any:
+    """Return a copy of a NASLib graph that shares its modules: for architectures without a model.
+
+    To copy the modules takes NASLib 0.1 s and more. A query of a benchmark needs the operation
+    indices only, provided that NASLib knows that there is no model, `instantiate_model = False`.
+    """
+    shell = type(search_space).__new__(type(search_space))
+    shell.__dict__ = dict(search_space.__dict__)
+    shell.instantiate_model = False
+    return shell
+
+
 def _groups(values: Sequence[T], size: int) -> list[tuple[T, ...]]:
     """Cut a sequence into tuples of `size`."""
     return [tuple(values[i : i + size]) for i in range(0, len(values), size)]

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from naslib_diffusion.plugins.naslib import compat
 from naslib_diffusion.plugins.naslib.dataset_api import TEST_DATA
+from naslib_diffusion.plugins.naslib.spaces import shell_of
 
 _graph = compat.load("naslib.search_spaces.nasbench201.graph")
 _Metric = compat.load("naslib.search_spaces.core.query_metrics").Metric
@@ -42,9 +43,7 @@ class SplitNasBench201(_graph.NasBench201SearchSpace):  # type: ignore[misc,name
         """Copy deeply as NASLib does, or without the modules where they are not instantiated."""
         if self.instantiate_model:
             return super().clone()
-        copy = type(self).__new__(type(self))
-        copy.__dict__ = dict(self.__dict__)
-        return copy
+        return shell_of(self)
 
     def get_nbhd(self, dataset_api: Any = None) -> list[Any]:
         """Return the neighbours as of this class, in the order in which NASLib draws them."""
@@ -54,13 +53,19 @@ class SplitNasBench201(_graph.NasBench201SearchSpace):  # type: ignore[misc,name
                 neighbour.arch.__class__ = type(self)
             return neighbours
         own = list(self.get_op_indices())
-        neighbours = []
-        for edge in range(len(own)):
-            for operation in range(_graph.NUM_OPS):
-                if operation != own[edge]:
-                    neighbour: Any = torch.nn.Module()
-                    neighbour.arch = self.clone()
-                    neighbour.arch.set_op_indices([*own[:edge], operation, *own[edge + 1 :]])
-                    neighbours.append(neighbour)
-        random.shuffle(neighbours)
-        return neighbours
+        codes = [
+            [*own[:edge], operation, *own[edge + 1 :]]
+            for edge in range(len(own))
+            for operation in range(_graph.NUM_OPS)
+            if operation != own[edge]
+        ]
+        models = [self._model(code) for code in codes]
+        random.shuffle(models)
+        return models
+
+    def _model(self, code: list[int]) -> Any:
+        """Wrap an architecture as NASLib's optimizers keep them."""
+        model: Any = torch.nn.Module()
+        model.arch = self.clone()
+        model.arch.set_op_indices(code)
+        return model
