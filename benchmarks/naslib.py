@@ -109,7 +109,7 @@ def search(job: Job, table: Path) -> dict[str, Any]:
 
 
 @functools.cache
-def _api(table: Path, dataset: str) -> dict[str, Any]:
+def _api(table: Path, dataset: str) -> Any:
     return table_api(table, "nasbench201", dataset)
 
 

@@ -158,7 +158,8 @@ def shell_of(search_space: Any) -> Any:
     To copy the modules takes NASLib 0.1 s and more. A query of a benchmark needs the operation
     indices only, provided that NASLib knows that there is no model, `instantiate_model = False`.
     """
-    shell = type(search_space).__new__(type(search_space))
+    kind: Any = type(search_space)
+    shell = kind.__new__(kind)
     shell.__dict__ = dict(search_space.__dict__)
     shell.instantiate_model = False
     return shell
