@@ -16,7 +16,8 @@ import torch
 from naslib_diffusion.benchmarks.common import out_option, save, show
 
 from naslib_diffusion import GuidedGenerator, Search
-from naslib_diffusion.spaces import NASBench201, ProductSpace, Space
+from naslib_diffusion.spaces import Categorical, Integer, NASBench201, ProductSpace, Real, Space
+from naslib_diffusion.spaces.parameters import Parameter
 from naslib_diffusion.surrogates import GaussianProcess, UpperConfidenceBound
 
 SEARCH = "from naslib_diffusion.benchmarks.speed import search_peak; print(search_peak())"
@@ -37,6 +38,13 @@ def generate(space: Space[Any], n: int, points: int) -> Callable[[], object]:
     guide = UpperConfidenceBound(fitted(space, points))
     generator = GuidedGenerator(space, seed=0)
     return lambda: generator.generate(n, guide)
+
+
+def round_trip(parameter: Parameter, n: int) -> Callable[[], object]:
+    """Return what is timed: `n` points of 60 like parameters, encoded and decoded."""
+    space = ProductSpace([parameter] * 60)
+    points = space.sample(n, torch.Generator().manual_seed(0))
+    return lambda: space.decode(space.encode(points))
 
 
 def search_peak() -> float:
@@ -64,13 +72,21 @@ def seconds(function: Callable[[], object], runs: int) -> list[float]:
 @click.option("--runs", default=7, show_default=True)
 def main(out: Path | None, runs: int) -> None:
     """Medians of the time to generate, and the peak memory of a search."""
-    cases: list[tuple[str, Space[Any], int, int, float]] = [
-        ("1,000 guided NAS-Bench-201 cells, GP of 100", NASBench201(), 1000, 100, 2.0),
-        ("128 guided of 60 x 9, GP of 200", ProductSpace.categorical([9] * 60), 128, 200, 1.0),
+    product = ProductSpace.categorical([9] * 60)
+    cases: list[tuple[str, Callable[[], object], float]] = [
+        ("1,000 guided NAS-Bench-201 cells, GP of 100", generate(NASBench201(), 1000, 100), 2.0),
+        ("128 guided of 60 x 9, GP of 200", generate(product, 128, 200), 1.0),
+        ("codec, 10,000 of 60 categorical", round_trip(Categorical(range(9)), 10_000), 1.0),
+        (
+            "codec, 10,000 of 60 integers, log",
+            round_trip(Integer(1, 10**6, log=True), 10_000),
+            1.0,
+        ),
+        ("codec, 10,000 of 60 reals", round_trip(Real(0, 1), 10_000), 1.0),
     ]
     rows = []
-    for label, space, n, points, limit in cases:
-        times = seconds(generate(space, n, points), runs)
+    for label, function, limit in cases:
+        times = seconds(function, runs)
         rows.append(
             {
                 "what": label,
