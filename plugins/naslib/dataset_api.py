@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from naslib_diffusion.plugins.naslib.optimizer import UNKNOWN
 from naslib_diffusion.plugins.naslib.settings import ConfigError
+from naslib_diffusion.plugins.naslib.spaces import TransNASBench101Cells
 
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.nasbench201 import Cell
@@ -22,19 +22,6 @@ TEST_DATA = "nb201_test_data"
 """Key of the test accuracies beside NASLib's own "nb201_data"; see `split`."""
 
 _NASLIB_DATASETS = ("cifar10-valid", "cifar100", "ImageNet16-120", "ninapro")
-
-
-class TransNASBench101Cells(NASBench201):
-    """Reads TransNAS-Bench-101's cells: six operation indices, in the order of NAS-Bench-201."""
-
-    name = "transbench101_micro"
-
-    def parse(self, text: str) -> Cell:
-        """Read six digits from 0 to 3, as in "(0, 1, 2, 3, 0, 1)" or "64-41414-0_12_301"."""
-        digits = re.findall(r"\d", text.rsplit("-", maxsplit=1)[-1])
-        if len(digits) != 6 or not all(digit in "0123" for digit in digits):
-            raise ValueError(f"{text!r} is not a cell; expected six operation indices from 0 to 3")
-        return Cell(tuple(map(int, digits)))
 
 
 @dataclass(frozen=True)

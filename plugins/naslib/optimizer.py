@@ -58,6 +58,7 @@ class DiffusionNAG:
             ConfigError: if the space has no benchmark to query.
         """
         self.codec: Codec[Any] = codec_for(search_space)
+        self.priors = self.settings.priors(self.codec.space)
         if not search_space.QUERYABLE or dataset_api is None:
             raise ConfigError(
                 "diffusionnag needs a benchmark to query, dataset_api; there is none"
@@ -146,6 +147,7 @@ class DiffusionNAG:
             acquisition=ACQUISITIONS[settings.acq_fn_type],
             candidates=settings.num_candidates,
             device="cpu",
+            priors=self.priors,
         )
 
     def _ask(self, search: Search[Any]) -> Any:

@@ -100,10 +100,11 @@ def _run(
     config: Any, source: Source, resume: bool, progress: Callable[[int, int, float], None]
 ) -> Outcome:
     utils = compat.load("naslib.utils")
-    api = dataset_api(config, source)
     utils.set_seed(config.seed)
+    space = make_space(config)
+    api = dataset_api(config, source)
     optimizer = supported_optimizers(config)[config.optimizer]
-    _adapt(optimizer, make_space(config), config, api)
+    _adapt(optimizer, space, config, api)
     trainer = compat.load("naslib.defaults.trainer").Trainer(
         optimizer, config, lightweight_output=True
     )

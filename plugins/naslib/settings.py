@@ -7,9 +7,14 @@ from typing import Any
 
 from naslib_diffusion.diffusion.schedules import karras_sigmas
 from naslib_diffusion.generator import GuidedGenerator
+from naslib_diffusion.spaces import Space
 from naslib_diffusion.strategies import GuidedStrategy, Request
-from naslib_diffusion.surrogates import SURROGATES
+from naslib_diffusion.surrogates import SURROGATES, make_surrogate
+from naslib_diffusion.surrogates.prior import EarlierSearch
+from naslib_diffusion.tables import load_csv
+from naslib_diffusion.tables.table import TableError
 
+NO_PRIOR = "none"
 AUTOMATIC = -1
 """Guidance scale that the engine chooses; a number, since overrides keep a key's type."""
 
@@ -34,6 +39,8 @@ class Settings:
         guidance_scale: strength of guidance in units of one over the spread of the acquisition
             function; -1 starts sharp and relaxes when architectures repeat.
         polish: candidates that are improved by a short discrete ascent; 0 for none.
+        prior: earlier searches or tables of the same space, "FILE.csv:COLUMN", separated by
+            commas, of which the order counts; "none" for none. Then `num_init` may be 0.
     """
 
     num_init: int = 10
@@ -43,10 +50,11 @@ class Settings:
     diffusion_steps: int = 10
     guidance_scale: float = AUTOMATIC
     polish: int = 4
+    prior: str = NO_PRIOR
 
     def __post_init__(self) -> None:
         for name, least in (
-            ("num_init", 1),
+            ("num_init", 1 if self.prior == NO_PRIOR else 0),
             ("num_candidates", 1),
             ("diffusion_steps", 1),
             ("polish", 0),
@@ -73,6 +81,25 @@ class Settings:
         """
         names = Settings.__dataclass_fields__
         return Settings(**{name: getattr(search, name) for name in names if hasattr(search, name)})
+
+    def priors(self, space: Space[Any]) -> list[EarlierSearch]:
+        """Read the tables that `prior` names.
+
+        Raises:
+            ConfigError: if one cannot be read; says why.
+        """
+        if self.prior == NO_PRIOR:
+            return []
+        found = []
+        for entry in self.prior.split(","):
+            path, _, column = entry.strip().partition(":")
+            try:
+                table = load_csv(path, space, column or None)
+            except TableError as error:
+                raise ConfigError(f"search.prior: {error}") from None
+            surrogate = make_surrogate(self.surrogate, space)
+            found.append(EarlierSearch(surrogate, space, table.archs, table.values.tolist()))
+        return found
 
     @property
     def strategy(self) -> ConfiguredStrategy:

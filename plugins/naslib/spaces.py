@@ -7,6 +7,7 @@ what NASLib's `set_spec` takes.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Hashable, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -78,6 +79,19 @@ class NASBench201Codec(_OperationIndices):
         return Cell.from_naslib(code)
 
 
+class TransNASBench101Cells(NASBench201):
+    """Reads TransNAS-Bench-101's cells: six operation indices, in the order of NAS-Bench-201."""
+
+    name = "transbench101_micro"
+
+    def parse(self, text: str) -> Cell:
+        """Read six digits from 0 to 3, as in "(0, 1, 2, 3, 0, 1)" or "64-41414-0_12_301"."""
+        digits = re.findall(r"\d", text.rsplit("-", maxsplit=1)[-1])
+        if len(digits) != 6 or not all(digit in "0123" for digit in digits):
+            raise ValueError(f"{text!r} is not a cell; expected six operation indices from 0 to 3")
+        return Cell(tuple(map(int, digits)))
+
+
 class TransNASBench101Codec(_OperationIndices):
     """The cells of NAS-Bench-201 that have no pooling.
 
@@ -89,7 +103,7 @@ class TransNASBench101Codec(_OperationIndices):
     """
 
     def __init__(self, as_graph: bool = False) -> None:
-        cells = NASBench201()
+        cells = TransNASBench101Cells()
         self.space = Subset(cells, [cell for cell in cells if _POOL not in cell.operations])
         self._as_graph = as_graph
 
