@@ -53,38 +53,53 @@ class CodeOnly(torch.nn.Module):
         return self._kind.encode(self, *args, **kwargs)  # type: ignore[attr-defined]
 
 
-class PredictorGuide:
-    """NASLib's acquisition function on a predictor, as a guide without gradient.
+class Predictions:
+    """An ensemble's predictions of codes, made for many at once and kept."""
 
-    Predictions are made for many architectures at once and kept, and so is the value of the
-    acquisition function, which for Thompson sampling is random.
+    def __init__(self, codec: Codec[Any], kind: type, ensemble: Any) -> None:
+        self._codec, self._kind, self._ensemble = codec, kind, ensemble
+        self._known: dict[Code, Any] = {}
+
+    def extend(self, codes: Sequence[Code]) -> None:
+        """Predict what is not known yet."""
+        new = [code for code in dict.fromkeys(codes) if code not in self._known]
+        if new:
+            archs = [CodeOnly(self._kind, code, self._codec.spec(code)) for code in new]
+            rows = np.asarray(self._ensemble.query(archs)).reshape(-1, len(new))
+            self._known.update(zip(new, rows.T, strict=True))
+
+    def query(self, codes: Sequence[Code], info: Any = None) -> Any:
+        """Return the members' predictions for one code; to NASLib this is the ensemble."""
+        return self._known[codes[0]]
+
+
+class AcquisitionGuide:
+    """One of NASLib's acquisition functions on predictions, as a guide without gradient.
+
+    A value is computed once and kept: Thompson sampling draws one for each architecture.
     """
 
     def __init__(
-        self, codec: Codec[Any], kind: type, ensemble: Any, ytrain: Sequence[float], name: str
+        self, codec: Codec[Any], predictions: Predictions, ytrain: Sequence[float], name: str
     ) -> None:
-        self._codec, self._kind, self._ensemble = codec, kind, ensemble
-        self._predictions: dict[Code, Any] = {}
+        self._codec, self._predictions = codec, predictions
         self._values: dict[Code, float] = {}
         self._function = _acquisition.acquisition_function(
-            ensemble=self, ytrain=np.asarray(ytrain), acq_fn_type=name
+            ensemble=predictions, ytrain=np.asarray(ytrain), acq_fn_type=name
         )
 
-    def query(self, archs: Sequence[CodeOnly], info: Any = None) -> Any:
-        """Return the known predictions for one architecture, `members`; for NASLib's function."""
-        return self._predictions[tuple(archs[0].op_indices)]
+    def value(self, codes: Sequence[Code]) -> list[float]:
+        """Score codes."""
+        self._predictions.extend(codes)
+        for code in codes:
+            if code not in self._values:
+                self._values[code] = float(self._function(code))
+        return [self._values[code] for code in codes]
 
     def __call__(self, x: Tensor) -> Tensor:
         """Score the architectures nearest to relaxed ones, `B x *shape` to `B`."""
         codes = [self._codec.code(arch) for arch in self._codec.space.decode(x)]
-        new = [code for code in dict.fromkeys(codes) if code not in self._values]
-        if new:
-            archs = [CodeOnly(self._kind, code, self._codec.spec(code)) for code in new]
-            rows = np.asarray(self._ensemble.query(archs)).reshape(-1, len(new))
-            for arch, code, row in zip(archs, new, rows.T, strict=True):
-                self._predictions[code] = row
-                self._values[code] = float(self._function(arch))
-        return torch.tensor([self._values[code] for code in codes], dtype=torch.double)
+        return torch.tensor(self.value(codes), dtype=torch.double)
 
 
 class _Guided:
@@ -117,31 +132,42 @@ class _Guided:
         return self._ensemble
 
     def _get_new_candidates(self, ytrain: Sequence[float]) -> list[Any]:
-        """Generate under the acquisition function; build graphs of those to be queried only."""
+        """Generate candidates, let the acquisition function choose, build graphs of the chosen.
+
+        Thompson sampling is noise around the mean, which would lead a generator astray: candidates
+        are generated under the mean, and the draws choose among them.
+        """
         host: Any = self
-        guide = PredictorGuide(
-            self._codec,
-            type(host.search_space),
-            self._ensemble,
-            ytrain,
-            self.acquisition or host.acq_fn_type,
-        )
+        name = self.acquisition or host.acq_fn_type
+        predictions = Predictions(self._codec, type(host.search_space), self._ensemble)
+        choice = AcquisitionGuide(self._codec, predictions, ytrain, name)
+        guide = choice
+        if name == "its":
+            guide = AcquisitionGuide(self._codec, predictions, ytrain, "exploit_only")
+        codes = [self._codec.code(arch) for arch in self._generate(guide)]
+        chosen = sorted(zip(choice.value(codes), codes, strict=True), reverse=True)
+        return [self._model(code) for _, code in chosen[: host.k]]
+
+    def _generate(self, guide: AcquisitionGuide) -> list[Any]:
+        """Generate architectures that have not been queried; the first one again if all have."""
+        host: Any = self
+        space = self._codec.space
         generator = GuidedGenerator(
-            self._codec.space,
+            space,
             device="cpu",
             seed=int(np.random.randint(2**31 - 1)),
             steps=self._settings.diffusion_steps,
         )
-        codes = (self._codec.read(model.arch) for model in host.train_data)
-        known = {self._codec.space.canonical(self._codec.arch(code)) for code in codes}
-        n = max(self._settings.num_candidates, host.k)
+        queried = [self._codec.arch(self._codec.read(model.arch)) for model in host.train_data]
         try:
-            archs = generator.generate(n, guide, known=known, polish=self._settings.polish)
+            return generator.generate(
+                max(self._settings.num_candidates, host.k),
+                guide,
+                known={space.canonical(arch) for arch in queried},
+                polish=self._settings.polish,
+            )
         except SpaceExhausted as exhausted:
-            archs = exhausted.found or [
-                self._codec.arch(self._codec.read(host.train_data[0].arch))
-            ]
-        return [self._model(self._codec.code(arch)) for arch in archs[: host.k]]
+            return exhausted.found or queried[:1]
 
     def _model(self, code: Code) -> Any:
         host: Any = self
