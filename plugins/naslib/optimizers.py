@@ -19,13 +19,15 @@ DISCRETE = {
 }
 """NASLib's classes that query a benchmark."""
 
-ONE_SHOT = {
-    "rsws": "RandomNASOptimizer",
+GRADIENT = {
     "darts": "DARTSOptimizer",
     "drnas": "DrNASOptimizer",
     "gdas": "GDASOptimizer",
 }
-"""NASLib's classes that train a supernet; "rsws" is random search with weight sharing (RSPS)."""
+"""NASLib's classes that train a supernet and its architecture by gradients."""
+
+ONE_SHOT = ("rsws", *GRADIENT)
+"""All that train a supernet; "rsws" is random search with weight sharing (RSPS)."""
 
 OURS = ("diffusionnag", "guided_bananas", "guided_npenas")
 
@@ -45,7 +47,7 @@ class Optimizers(Mapping[str, Any]):
             ConfigError: if there is none of that name, or the config lacks a key that it needs.
         """
         kind = optimizer_class(name)
-        if name in ONE_SHOT:
+        if name in GRADIENT:
             return kind(**self._config.search)
         extra = {"zc_api": self._zc_api} if "zc_api" in inspect.signature(kind).parameters else {}
         try:
@@ -87,4 +89,8 @@ def optimizer_class(name: str) -> Any:
         from naslib_diffusion.plugins.naslib import guided
 
         return {"guided_bananas": guided.GuidedBananas, "guided_npenas": guided.GuidedNpenas}[name]
-    return getattr(naslib, {**DISCRETE, **ONE_SHOT}[name])
+    if name == "rsws":
+        from naslib_diffusion.plugins.naslib.oneshot import RandomSearchWithSharing
+
+        return RandomSearchWithSharing
+    return getattr(naslib, {**DISCRETE, **GRADIENT}[name])

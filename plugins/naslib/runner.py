@@ -176,10 +176,10 @@ def _adapt(optimizer: Any, space: Any, config: Any, api: Any) -> None:
 
 def _checkpoint(config: Any, optimizer: Any, trainer: Any) -> str:
     """Return the checkpoint to go on from, and give the trainer the statistics up to there."""
-    if not (isinstance(optimizer, DiffusionNAG) or optimizer.using_step_function):
+    if not isinstance(optimizer, DiffusionNAG):
         raise ConfigError(
-            f"NASLib's checkpoints of {config.optimizer!r} do not hold what it has evaluated, so "
-            "it cannot be resumed; diffusionnag and the one-shot optimizers can"
+            f"NASLib's checkpoints of {config.optimizer!r} do not hold all that it needs, so it "
+            "cannot be resumed; diffusionnag can"
         )
     path = Path(compat.load("naslib.utils").get_last_checkpoint(config))
     if not path.is_file():

@@ -88,7 +88,7 @@ def test_an_interrupted_search_resumes_as_if_nothing_had_happened(naslib_run):
 def test_what_cannot_be_resumed_says_so(naslib_run):
     with pytest.raises(ConfigError, match="nothing to resume"):
         naslib_run(*FAST, resume=True)
-    with pytest.raises(ConfigError, match="'re' do not hold"):
+    with pytest.raises(ConfigError, match="'re' do not hold all"):
         naslib_run("optimizer", "re", config="bananas.yaml", resume=True)
 
 
@@ -209,6 +209,34 @@ def test_darts(tmp_path):
     assert statistics[1] > 91.2  # ten random ones have about 91
     final = optimizer.get_final_architecture()
     assert final.query(metric.VAL_ACCURACY, "cifar10", dataset_api=api) == statistics[1]
+
+
+class Digits:
+    """A few of scikit-learn's digits, as torchvision's CIFAR-10."""
+
+    def __init__(self, root, train, download, transform):
+        digits = pytest.importorskip("sklearn.datasets").load_digits()
+        rows = slice(0, 16) if train else slice(16, 20)
+        self.images, self.labels = digits.images[rows], digits.target[rows]
+        self.transform = transform
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        image = pytest.importorskip("PIL.Image").fromarray(
+            (self.images[index] * 15.9).astype("uint8")
+        )
+        return self.transform(image.resize((32, 32)).convert("RGB")), int(self.labels[index])
+
+
+@pytest.mark.parametrize("name", ["rsws", "gdas"])
+def test_one_shot_optimizers_train_and_are_looked_up(naslib_run, monkeypatch, name):
+    monkeypatch.setattr(compat.load("naslib.utils.dataset").dset, "CIFAR10", Digits)
+    settings = ["search.epochs", "1", "search.batch_size", "4", "search.num_finalists", "3"]
+    outcome = naslib_run("optimizer", name, *settings, config="oneshot.yaml")
+    assert 10 < outcome.result < 94.5
+    assert (outcome.folder / "errors.json").is_file()
 
 
 def test_a_space_that_cannot_be_mapped_is_refused():
