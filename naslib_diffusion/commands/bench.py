@@ -9,6 +9,7 @@ import click
 MEASUREMENTS = {
     "optuna": "Optuna's samplers and ours: regret, Pareto fronts, time, one large study.",
     "naslib": "Best accuracy against queries inside NASLib, beside its own optimizers.",
+    "checkpoint": "The figures on the cards of trained networks.",
     "scratch": "Evaluations until the best cell of a table, from scratch.",
     "speed": "Time and memory of generation and search.",
     "table1": "Guided generation against sorting and the oracle (paper, Table 1).",
