@@ -7,6 +7,9 @@ import importlib
 import click
 
 MEASUREMENTS = {
+    "acquisition": "Maximising acquisition functions, beside BoTorch's own optimizers.",
+    "figure4": "Strategies of Bayesian optimisation (paper, Figure 4).",
+    "multiobjective": "Hypervolume of hardware-aware and robust search.",
     "scratch": "Evaluations until the best cell of a table, from scratch.",
     "speed": "Time and memory of generation and search.",
     "table1": "Guided generation against sorting and the oracle (paper, Table 1).",
