@@ -140,7 +140,8 @@ def _diversity(case: Case, outcome: Outcome) -> float:
     hot = outcome.candidates[:, : case.nodes * case.operations]
     q = len(hot)
     same: float = ((hot @ hot.T).sum() - hot.square().sum()).item()
-    return 1 - same / (q * (q - 1) * case.nodes)
+    share: float = same / (q * (q - 1) * case.nodes)
+    return 1 - share
 
 
 @click.command()

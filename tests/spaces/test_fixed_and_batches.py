@@ -54,7 +54,7 @@ def test_fixed_continuous_column():
 def test_columns_that_cannot_be():
     with pytest.raises(ValueError, match="column 12 does not exist; encodings have 12"):
         Fixed(PRODUCT, {12: 1.0})
-    with pytest.raises(ValueError, match="no architecture .* has columns 0: 1, 1: 1"):
+    with pytest.raises(ValueError, match=r"no architecture .* has columns 0: 1, 1: 1"):
         Fixed(PRODUCT, {0: 1.0, 1: 1.0})
 
 
