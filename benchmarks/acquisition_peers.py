@@ -14,6 +14,7 @@ from botorch.optim.optimize import optimize_acqf_discrete, optimize_acqf_discret
 from botorch.optim.optimize_mixed import optimize_acqf_mixed_alternating
 from naslib_diffusion.benchmarks.acquisition_problems import Case, Counted, Indexed
 from naslib_diffusion.plugins.botorch import optimize_acqf_diffusion
+from naslib_diffusion.plugins.botorch.options import batch_size
 from torch import Tensor
 
 Optimizer = Callable[[Case, Counted, int, int], Tensor]
@@ -143,7 +144,7 @@ def hill_climbing(case: Case, function: Counted, q: int, seed: int) -> Tensor:
         for node in range(case.nodes):
             rows[:, node, :, node] = torch.arange(case.operations, dtype=torch.double)
         around = rows.flatten(1, 2)
-        parts = torch.split(around.flatten(0, 1)[:, None], 2048)
+        parts = torch.split(around.flatten(0, 1)[:, None], batch_size(function))
         scores = torch.cat([indexed(part) for part in parts]).view(STARTS, -1)
         best = scores.max(1)
         better = best.values > values + 1e-10
