@@ -47,11 +47,12 @@ Row = dict[str, object]
 def peers(case: Case, full: bool) -> dict[str, Optimizer]:
     """Return the optimizers to compare with; BoTorch's with its default effort if `full`.
 
-    Otherwise those whose default takes minutes get two restarts from 256 random points.
+    Otherwise those whose default takes minutes get one or two restarts.
     """
     found: dict[str, Optimizer] = {"genetic 100x60": genetic}
     small = case.nodes * case.operations <= 64 and not case.reals
-    restarts, raw = (20, 4096) if small or full else (2, 256)
+    few = (2, 256) if case.nodes <= 20 else (1, 64)
+    restarts, raw = (20, 4096) if small or full else few
     alternating = (20, 1024) if small or full else (2, 256)
     if small:
         found["discrete (all)"] = enumeration
