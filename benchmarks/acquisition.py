@@ -151,6 +151,7 @@ def _diversity(case: Case, outcome: Outcome) -> float:
 @click.option("--function", "names", multiple=True, type=click.Choice(ACQUISITIONS))
 @click.option("--problems", default=10, show_default=True, help="Random problems of each case.")
 @click.option("--batch", default=1, show_default=True, help="q; with 8, qLogNEI only.")
+@click.option("--peer", "wanted", multiple=True, help="Only optimizers whose name begins so.")
 @click.option("--full", is_flag=True, help="All peers with their default effort: hours.")
 @click.option("--growth-only", is_flag=True, help="Only measure growth in nodes x operations.")
 def main(
@@ -159,6 +160,7 @@ def main(
     names: tuple[str, ...],
     problems: int,
     batch: int,
+    wanted: tuple[str, ...],
     full: bool,
     growth_only: bool,
 ) -> None:
@@ -172,6 +174,8 @@ def main(
     for case in (CASES[name] for name in cases or CASES):
         chosen = ("qLogNEI",) if batch > 1 else names or ACQUISITIONS
         others = peers(case, full)
+        if wanted:
+            others = {name: o for name, o in others.items() if name.startswith(wanted)}
         if batch > 1:
             others = {name: o for name, o in others.items() if name.startswith("local_search")}
         outcomes = compare(case, chosen, batch, problems, PARTS | others)
