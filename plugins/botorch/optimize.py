@@ -59,7 +59,8 @@ def optimize_acqf_diffusion(
             negative; or a list of tuples (indices, coefficients, rhs), each an inequality
             `\sum_i (X[indices[i]] * coefficients[i]) >= rhs`.
         fixed_features: `{column: value}`; a one-hot's column at 1 makes a choice, at 0 bans it.
-        options: `generate` and `polish` (True unless told) turn the two phases on and off;
+        options: `generate` (True unless told, except for small spaces) and `polish` (True unless
+            told) turn the two phases on and off;
             `num_samples`, `num_steps` and `scale` are of the generator, `num_restarts`,
             `num_neighbors` and `num_pairs` (see `naslib_diffusion.climb.climb`) of the polish;
             `raw_samples` random points, `maxiter_alternating`, `max_batch_size`, and `seed` (from
