@@ -27,6 +27,7 @@ from naslib_diffusion.surrogates import (
     UpperConfidenceBound,
     make_surrogate,
 )
+from naslib_diffusion.surrogates.prior import Prior, informed
 from naslib_diffusion.threads import one_thread
 
 A = TypeVar("A", bound=Hashable)
@@ -49,8 +50,8 @@ class Trial(Generic[A]):
 
     @property
     def feasible(self) -> bool:
-        """Whether no constraint is violated."""
-        return all(constraint <= 0 for constraint in self.constraints)
+        """Whether no constraint is known to be violated."""
+        return not any(constraint > 0 for constraint in self.constraints)
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Search(Generic[A]):
         surrogate: "gp", "ensemble" or a `Surrogate`.
         strategy: "guided", "random", "mutation" or a `Strategy`.
         seed: of all random decisions.
-        initial: random architectures before the surrogate is trusted; at least 1.
+        initial: random architectures before the surrogate is trusted; 0 only with priors.
         direction: "maximize" or "minimize" the objective.
         acquisition: "logei", "ucb" or "its"; the ensemble's is "its" unless told, else "logei".
         candidates: how many candidates the strategy proposes for each ask.
@@ -81,6 +82,7 @@ class Search(Generic[A]):
         device: where to generate; CUDA if there is one, else the CPU.
         repeats: whether architectures may be asked again once they were told: for objectives so
             noisy that a second measurement may be worth more than a new architecture.
+        priors: what is expected of the objective before it is measured; see `Prior`.
 
     Raises:
         ValueError: if an argument is not among the allowed.
@@ -100,10 +102,11 @@ class Search(Generic[A]):
         denoiser: Denoiser | None = None,
         device: torch.device | str | None = None,
         repeats: bool = False,
+        priors: Sequence[Prior] = (),
     ) -> None:
         if direction not in ("maximize", "minimize"):
             raise ValueError(f"direction must be 'maximize' or 'minimize', not {direction!r}")
-        if initial < 1:
+        if initial < (0 if priors else 1):
             raise ValueError(f"initial must be at least 1, not {initial}")
         if isinstance(strategy, str) and strategy not in STRATEGIES:
             raise ValueError(f"unknown strategy {strategy!r}; known: {', '.join(STRATEGIES)}")
@@ -111,6 +114,7 @@ class Search(Generic[A]):
         self.surrogate = (
             make_surrogate(surrogate, space) if isinstance(surrogate, str) else surrogate
         )
+        self.priors = tuple(priors)
         self.strategy = STRATEGIES[strategy] if isinstance(strategy, str) else strategy
         self.acquisition = acquisition or (
             "its" if isinstance(self.surrogate, NeuralEnsemble) else "logei"
@@ -233,7 +237,7 @@ class Search(Generic[A]):
     ) -> list[A]:
         """Let the strategy propose under the acquisition function, and pick the best `n`."""
         finished = [trial for trial in self.trials if math.isfinite(trial.value)]
-        if not finished:
+        if not finished and not self.priors:
             return available(generator, n, known=known)
         scale, surrogate, best = self._fit([*self.pending, *picked])
         ranked = sorted(finished, key=lambda t: (t.feasible, self._signed(t)), reverse=True)
@@ -244,7 +248,8 @@ class Search(Generic[A]):
             acquisition=self._acquire(surrogate, best, random),
             random=random,
         )
-        self._model = scale, surrogate, request.acquisition
+        if finished:
+            self._model = scale, surrogate, request.acquisition
         found = self.strategy.propose(generator, request)
         return self._pick(found, n, surrogate, best, random)
 
@@ -252,12 +257,14 @@ class Search(Generic[A]):
         """Fit the surrogates to the history; return them with the best feasible target."""
         values = torch.tensor([trial.value for trial in self.trials], dtype=torch.double)
         failed = ~values.isfinite()
+        if failed.all():
+            return self._prior_alone(pending)
         worst = values[~failed].min() if self.maximize else values[~failed].max()
         values = torch.where(failed, worst, values)
         scale = ObjectiveScale.of(values, maximize=self.maximize)
         targets = scale(values).to(self._device)
         x = self._encode([t.arch for t in self.trials])
-        surrogate = self.surrogate.fit(x, targets)
+        surrogate = informed(self.surrogate, self.priors).fit(x, targets)
         self._feasibility = Feasibility.fit(
             self.surrogate, x, [trial.constraints for trial in self.trials]
         )
@@ -267,6 +274,15 @@ class Search(Generic[A]):
         if pending:
             surrogate = surrogate.fantasize(self._encode(pending))
         return scale, surrogate, best
+
+    def _prior_alone(self, pending: Sequence[A]) -> tuple[ObjectiveScale, Surrogate, float | None]:
+        """Return what is believed before the first value; failures count as observed there."""
+        surrogate = informed(self.surrogate, self.priors)
+        self._feasibility = None
+        known = [*(trial.arch for trial in self.trials), *pending]
+        if known:
+            surrogate = surrogate.fantasize(self._encode(known))
+        return ObjectiveScale(1.0, 0.0, 1.0, 0.0, 1.0), surrogate, 0.0
 
     def _acquire(self, surrogate: Surrogate, best: float | None, random: torch.Generator) -> Guide:
         guide: Guide

@@ -8,17 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
-import torch
 from naslib_diffusion.plugins.optuna.sharing import claimed
 from naslib_diffusion.plugins.optuna.spaces import Codec
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from naslib_diffusion.scalarisation import chebyshev
-from naslib_diffusion.search import Search
 from naslib_diffusion.spaces.base import A
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+Row = tuple[float, ...]
 
 
 @dataclass
@@ -27,40 +26,38 @@ class History(Generic[A]):
 
     Attributes:
         archs: of the finished trials that have all parameters, oldest first.
-        values: their objectives; NaN if failed.
-        constraints: their constraints; empty if unknown.
+        values: their objectives, all to be maximised; NaN if failed.
+        constraints: their constraints, in the same order for all; NaN if unknown.
         pending: architectures of trials that run or wait.
         partial: whether trials have other parameters too, so that equal architectures differ.
     """
 
     archs: list[A] = field(default_factory=list)
-    values: list[tuple[float, ...]] = field(default_factory=list)
-    constraints: list[tuple[float, ...]] = field(default_factory=list)
+    values: list[Row] = field(default_factory=list)
+    constraints: list[Row] = field(default_factory=list)
     pending: list[A] = field(default_factory=list)
     partial: bool = False
-
-    def tell(self, search: Search[A], scalars: Sequence[float]) -> None:
-        """Tell a search, with one value for each trial."""
-        search.tell(self.archs, scalars, self.constraints)
-        search.expect(self.pending)
 
 
 def read_history(
     trials: Sequence[FrozenTrial],
     codec: Codec[A],
     directions: Sequence[StudyDirection],
-    own: int,
+    own: int | None = None,
 ) -> History[A]:
     """Read all trials but number `own`.
 
     A pruned trial counts with its last intermediate value, but never as better than the median of
     the complete ones, since values of early steps are not final ones. A failed trial counts as a
-    failure, unless its architecture was or is evaluated again.
+    failure, unless its architecture was or is evaluated again. An infinitely good value counts as
+    the best finite one, an infinitely bad one as a failure.
     """
     history: History[A] = History()
     names = set(codec.distributions)
-    middle = _median(trials)
+    signs = [1.0 if d == StudyDirection.MAXIMIZE else -1.0 for d in directions]
+    cap, middle = _best(trials, signs), _median(trials, signs)
     failures: list[A] = []
+    limits: list[dict[str, float]] = []
     for trial in trials:
         if trial.number == own:
             continue
@@ -73,32 +70,22 @@ def read_history(
             continue
         extra = trial.params.keys() - names
         history.partial |= any(not trial.distributions[name].single() for name in extra)
-        values = _values(trial, directions, middle)
+        values = _values(trial, signs, cap, middle)
         if values is None:
             failures.append(arch)
             continue
         history.archs.append(arch)
         history.values.append(values)
-        history.constraints.append(tuple(trial.constraints.values()))
+        limits.append(trial.constraints)
     canonical = codec.space.canonical
     again = set(map(canonical, [*history.archs, *history.pending])) if failures else set()
     for arch in failures:
         if canonical(arch) not in again:
             history.archs.append(arch)
-            history.values.append((math.nan,) * len(directions))
-            history.constraints.append(())
+            history.values.append((math.nan,) * len(signs))
+            limits.append({})
+    history.constraints = _aligned(limits)
     return history
-
-
-def scalars(
-    history: History[Any], directions: Sequence[StudyDirection], weights: torch.Tensor
-) -> list[float]:
-    """Return one value per trial, to be maximised; several objectives are scalarised."""
-    signs = [1.0 if d == StudyDirection.MAXIMIZE else -1.0 for d in directions]
-    table = torch.tensor(history.values, dtype=torch.double).view(-1, len(signs))
-    table = table * torch.tensor(signs, dtype=torch.double)
-    values: list[float] = (table[:, 0] if len(signs) == 1 else chebyshev(table, weights)).tolist()
-    return values
 
 
 def _read(codec: Codec[A], params: dict[str, Any]) -> A | None:
@@ -111,24 +98,40 @@ def _read(codec: Codec[A], params: dict[str, Any]) -> A | None:
 
 
 def _values(
-    trial: FrozenTrial, directions: Sequence[StudyDirection], middle: float | None
-) -> tuple[float, ...] | None:
-    """Return the objectives of a finished trial; None if it failed."""
+    trial: FrozenTrial, signs: Sequence[float], cap: Row, middle: float | None
+) -> Row | None:
+    """Return the objectives of a finished trial, to be maximised; None if it failed."""
     if trial.state == TrialState.COMPLETE:
-        values: tuple[float, ...] = tuple(trial.values)
+        signed = [sign * value for sign, value in zip(signs, trial.values, strict=True)]
+        values = tuple(map(min, signed, cap))
         return values if all(map(math.isfinite, values)) else None
     if trial.state == TrialState.FAIL or not trial.intermediate_values:
         return None
-    last = trial.intermediate_values[max(trial.intermediate_values)]
+    last = signs[0] * trial.intermediate_values[max(trial.intermediate_values)]
     if not math.isfinite(last):
         return None
-    worse = max if directions[0] == StudyDirection.MINIMIZE else min
-    return (last if middle is None else worse(last, middle),)
+    return (last if middle is None else min(last, middle),)
 
 
-def _median(trials: Sequence[FrozenTrial]) -> float | None:
+def _best(trials: Sequence[FrozenTrial], signs: Sequence[float]) -> Row:
+    """Return for each objective the best finite value, to be maximised; 0 if there is none."""
+    columns = zip(*(t.values for t in trials if t.state == TrialState.COMPLETE), strict=True)
+    finite = [
+        [sign * value for value in column if math.isfinite(value)]
+        for sign, column in zip(signs, columns, strict=False)
+    ]
+    return tuple(max(column, default=0.0) for column in finite) or (0.0,) * len(signs)
+
+
+def _median(trials: Sequence[FrozenTrial], signs: Sequence[float]) -> float | None:
     """Return the median of the complete trials where some are pruned, which have one objective."""
     if not any(trial.state == TrialState.PRUNED for trial in trials):
         return None
-    complete = [t.values[0] for t in trials if t.state == TrialState.COMPLETE]
+    complete = [signs[0] * t.values[0] for t in trials if t.state == TrialState.COMPLETE]
     return statistics.median(complete) if complete else None
+
+
+def _aligned(limits: Sequence[dict[str, float]]) -> list[Row]:
+    """Return constraints by name as columns; NaN where a trial does not tell."""
+    names = sorted({name for limit in limits for name in limit})
+    return [tuple(limit.get(name, math.nan) for name in names) for limit in limits]

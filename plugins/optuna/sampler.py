@@ -6,33 +6,41 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import optuna
 import torch
 from naslib_diffusion.plugins.optuna import sharing
-from naslib_diffusion.plugins.optuna.history import History, read_history, scalars
-from naslib_diffusion.plugins.optuna.spaces import (
-    Codec,
-    ProductCodec,
-    Rule,
-    codec_of,
+from naslib_diffusion.plugins.optuna.codecs import codec_of
+from naslib_diffusion.plugins.optuna.history import read_history
+from naslib_diffusion.plugins.optuna.inference import (
+    Common,
+    complete,
+    constants,
     groups,
-    representable,
+    joint,
+    rivals,
+    seen,
 )
+from naslib_diffusion.plugins.optuna.proposal import Options, Priors, earlier, propose
+from naslib_diffusion.plugins.optuna.spaces import Codec, ProductCodec, Rule, allows
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.samplers._lazy_random_state import LazyRandomState
-from optuna.search_space import IntersectionSearchSpace
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from naslib_diffusion.generator import SpaceExhausted
-from naslib_diffusion.scalarisation import random_weights
-from naslib_diffusion.search import Search
+from naslib_diffusion.search import ACQUISITIONS
 
 _logger = logging.getLogger(__name__)
 
+Distributions = dict[str, BaseDistribution]
+
+STARTUP = 10
+"""Random proposals before the surrogate is trusted, where no earlier study tells anything."""
+
 CLAIMS = 5
 """How often a proposal is drawn anew because another worker claimed it at the same moment."""
+
+REDRAWS = 20
+"""How often a group is drawn anew because all groups together repeat a trial."""
 
 
 class DiffusionNAGSampler(BaseSampler):
@@ -48,7 +56,8 @@ class DiffusionNAGSampler(BaseSampler):
 
     Args:
         seed: of all random decisions.
-        n_startup_trials: random proposals, distinct too, before the surrogate is trusted.
+        n_startup_trials: random proposals, distinct too, before the surrogate is trusted; 10
+            unless told, none with `prior_studies`.
         space: an architecture space whose kernel and canonical forms are to be used, such as
             `NASBench201()`, whose parameters trials then suggest by their documented names (see
             `suggest`); or distributions by name, where the search space is known beforehand.
@@ -60,8 +69,11 @@ class DiffusionNAGSampler(BaseSampler):
             combinations are never proposed once the search space is known, which without `space`
             takes one finished trial.
         allow_repeats: whether a point may be proposed again, for very noisy objectives.
-        acquisition: "logei", "ucb" or "its" (independent Thompson sampling).
+        acquisition: "logei", "ucb" or "its" (independent Thompson sampling). With two or three
+            objectives, "logei" is the expected hypervolume improvement.
         candidates: architectures generated for each proposal; the best of them is proposed.
+        prior_studies: earlier studies over the same space, with as many objectives, whose trials
+            (as they are now) tell where good ones are to be expected.
         device: where to compute, such as "cuda"; the CPU unless told.
 
     Raises:
@@ -72,7 +84,7 @@ class DiffusionNAGSampler(BaseSampler):
         self,
         *,
         seed: int | None = None,
-        n_startup_trials: int = 10,
+        n_startup_trials: int | None = None,
         space: Any = None,
         independent_sampler: BaseSampler | None = None,
         warn_independent_sampling: bool = True,
@@ -81,52 +93,62 @@ class DiffusionNAGSampler(BaseSampler):
         allow_repeats: bool = False,
         acquisition: str = "logei",
         candidates: int = 32,
+        prior_studies: Sequence[Study] = (),
         device: torch.device | str | None = None,
     ) -> None:
-        if n_startup_trials < 0:
-            raise ValueError(f"n_startup_trials must not be negative, not {n_startup_trials}")
+        startup = (
+            (0 if prior_studies else STARTUP) if n_startup_trials is None else n_startup_trials
+        )
+        if startup < 0:
+            raise ValueError(f"n_startup_trials must not be negative, not {startup}")
         if candidates < 1:
             raise ValueError(f"candidates must be at least 1, not {candidates}")
+        if acquisition not in ACQUISITIONS:
+            known = ", ".join(map(repr, ACQUISITIONS))
+            raise ValueError(f"acquisition must be one of {known}, not {acquisition!r}")
         self._rng = LazyRandomState(seed)
         self._independent_sampler = independent_sampler or RandomSampler(seed=seed)
-        self._n_startup_trials = n_startup_trials
         self._codec: Codec[Any] | None = None if space is None else codec_of(space, is_valid)
         self._fixed_space = isinstance(space, Mapping)
         self._warn_independent_sampling = warn_independent_sampling
         self._group = group
         self._is_valid = is_valid
-        self._allow_repeats = allow_repeats
-        self._acquisition = acquisition
-        self._candidates = candidates
-        self._device = torch.device(device or "cpu")
-        self._intersection: tuple[str, IntersectionSearchSpace] | None = None
+        self._options = Options(
+            startup, acquisition, candidates, allow_repeats, torch.device(device or "cpu")
+        )
+        self._earlier = [(s.directions, s.get_trials(deepcopy=True)) for s in prior_studies]
+        self._priors: dict[str, Priors] = {}
+        self._common = Common()
 
     def reseed_rng(self) -> None:
         """Draw new random states, as workers that share a sampler's copy need."""
         self._rng.rng.seed()
         self._independent_sampler.reseed_rng()
 
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> Distributions:
         """Return the parameters that are searched jointly."""
-        found: dict[str, BaseDistribution] = {}
+        found: Distributions = {}
         for part in self._parts(study):
             found.update(part)
         return found
 
     def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+        self, study: Study, trial: FrozenTrial, search_space: Distributions
     ) -> dict[str, Any]:
         """Propose values for the joint search space, and claim them for this trial."""
-        params: dict[str, Any] = {}
         left = dict(search_space)
-        for part in self._parts(study):
-            own = {name: left.pop(name) for name in part if name in left}
-            if own:
-                params.update(self._propose(study, trial, self._codec_for(study, own), params))
-        if left:  # a space that was handed in, not inferred
-            params.update(self._propose(study, trial, ProductCodec(left, self._is_valid), params))
+        shares = [
+            {name: left.pop(name) for name in part if name in left} for part in self._parts(study)
+        ]
+        shares = [
+            share for share in [*shares, left] if share
+        ]  # `left` was handed in, not inferred
+        params: dict[str, Any] = {}
+        for share in shares:
+            codec = self._codec_for(study, share, params)
+            params.update(self._propose(study, trial, codec, params))
+        if len(shares) > 1:
+            self._refresh(study, trial, shares, params)
         return params
 
     def sample_independent(
@@ -163,37 +185,31 @@ class DiffusionNAGSampler(BaseSampler):
         """Tell the independent sampler."""
         self._independent_sampler.after_trial(study, trial, state, values)
 
-    def _parts(self, study: Study) -> list[dict[str, BaseDistribution]]:
+    def _parts(self, study: Study) -> list[Distributions]:
         """Return the parameters that are searched jointly, in groups."""
         parts = []
-        structural: dict[str, BaseDistribution] = {}
+        names: Distributions = {}
         if self._codec is not None:
-            structural = self._adopted(study, self._codec)
-            parts.append(structural)
-            if self._fixed_space:
-                return parts
-        names = self._codec.distributions if self._codec is not None else {}
-        for part in self._inferred(study):
-            own = {
-                name: distribution
-                for name, distribution in part.items()
-                if name not in names and not distribution.single() and representable(distribution)
-            }
-            parts.append(own)
+            names = self._codec.distributions
+            parts.append(self._adopted(study, self._codec))
+        if not self._fixed_space:
+            parts += [joint(part, names) for part in self._inferred(study)]
         return [part for part in parts if part]
 
-    def _inferred(self, study: Study) -> list[dict[str, BaseDistribution]]:
-        """Return what finished trials have in common, or the groups that occur together."""
-        if self._group:
-            parts: list[dict[str, BaseDistribution]]
-            parts = groups(t.distributions for t in _complete(study))
-            return parts
-        if self._intersection is None or self._intersection[0] != study.study_name:
-            self._intersection = study.study_name, IntersectionSearchSpace()
-        common: dict[str, BaseDistribution] = self._intersection[1].calculate(study)
-        return [common]
+    def _inferred(self, study: Study) -> list[Distributions]:
+        """Return what finished trials have in common, or the groups that occur together.
 
-    def _adopted(self, study: Study, codec: Codec[Any]) -> dict[str, BaseDistribution]:
+        Before the first of this study, earlier studies tell the parameters.
+        """
+        done = complete(study)
+        if not done and self._earlier:
+            done = [t for _, trials in self._earlier for t in complete(trials)]
+        elif not self._group:
+            return [self._common(study)]
+        parts: list[Distributions] = groups(t.distributions for t in done)
+        return parts
+
+    def _adopted(self, study: Study, codec: Codec[Any]) -> Distributions:
         """Return the distributions by which this study spells architectures; empty if unknown.
 
         Optuna demands equal choices in equal order, and trials may have an order of their own.
@@ -205,77 +221,72 @@ class DiffusionNAGSampler(BaseSampler):
                 return {name: trial.distributions[name] for name in codec.distributions}
         return {}
 
-    def _codec_for(self, study: Study, part: dict[str, BaseDistribution]) -> Codec[Any]:
-        if self._codec is not None and part.keys() == self._codec.distributions.keys():
+    def _codec_for(
+        self, study: Study, share: Distributions, others: Mapping[str, Any]
+    ) -> Codec[Any]:
+        if self._codec is not None and share.keys() == self._codec.distributions.keys():
             return self._codec
-        return ProductCodec(part, self._is_valid, self._constants(study))
-
-    def _constants(self, study: Study) -> dict[str, Any]:
-        """Return parameters with one value only, for the user's rule to see."""
-        if self._is_valid is None:
-            return {}
-        parts = self._inferred(study)
-        fixed = {name: d for part in parts for name, d in part.items() if d.single()}
-        return {name: d.to_external_repr(_only(d)) for name, d in fixed.items()}
+        fixed = {} if self._is_valid is None else constants(self._inferred(study))
+        return ProductCodec(share, self._is_valid, {**fixed, **others})
 
     def _propose(
-        self, study: Study, trial: FrozenTrial, codec: Codec[Any], others: dict[str, Any]
+        self, study: Study, trial: FrozenTrial, codec: Codec[Any], others: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Propose an architecture that no other trial has, and claim it.
 
         A worker claims, then looks for the same claim by another. Whoever looks last sees it.
         """
+        directions = study.directions
         params: dict[str, Any] = {}
-        weights = self._weights(len(study.directions))
         for _ in range(CLAIMS):
             trials = study.get_trials(deepcopy=False)
-            history = read_history(trials, codec, study.directions, trial.number)
+            history = read_history(trials, codec, directions, trial.number)
             with torch.device("cpu"):  # not the user's default device
-                search, arch = self._ask(
-                    history, codec, scalars(history, study.directions, weights)
-                )
-            params = codec.write(arch)
+                priors = self._priors_for(codec, len(directions))
+                proposal = propose(history, codec, directions, self._options, priors, self._seed())
+            params = codec.write(proposal.arch)
             sharing.claim(study, trial, {**others, **params})
-            if history.partial or not _rivals(study, trial, codec, arch, trials):
+            if proposal.repeats or not rivals(study, trial, codec, proposal.arch, trials):
                 break
-        sharing.record(study, trial, search.predict(arch))
+        sharing.record(study, trial, proposal)
         return params
 
-    def _ask(
-        self, history: History[Any], codec: Codec[Any], values: list[float]
-    ) -> tuple[Search[Any], Any]:
-        """Rebuild the search and ask it; once the space is exhausted, repeats are all there is."""
-        for repeats in (self._allow_repeats or history.partial, True):
-            search = self._search(codec, repeats)
-            history.tell(search, values)
-            try:
-                return search, search.ask()[0]
-            except SpaceExhausted:
-                _logger.info(
-                    "All %d points were proposed; from now on they repeat.", codec.space.size
-                )
-        (arch,) = codec.space.sample(1, torch.Generator().manual_seed(self._seed()))
-        return search, arch
+    def _refresh(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        shares: Sequence[Distributions],
+        params: dict[str, Any],
+    ) -> None:
+        """Draw groups anew where all together repeat a trial or break the user's rule.
 
-    def _search(self, codec: Codec[Any], repeats: bool) -> Search[Any]:
-        return Search(
-            codec.space,
-            seed=self._seed(),
-            initial=max(self._n_startup_trials, 1),
-            acquisition=self._acquisition,
-            candidates=self._candidates,
-            device=self._device,
-            repeats=repeats,
-        )
+        Each group was proposed on its own, and may repeat while others vary.
+        """
+        trials = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+        for _ in range(REDRAWS):
+            repeated = not self._options.repeats and seen(trials, params)
+            if not repeated and (self._is_valid is None or allows(self._is_valid, params)):
+                break
+            share = shares[self._rng.rng.randint(len(shares))]
+            codec = self._codec_for(study, share, {n: params[n] for n in params if n not in share})
+            (arch,) = codec.space.sample(1, torch.Generator().manual_seed(self._seed()))
+            params.update(codec.write(arch))
+        sharing.claim(study, trial, params)
+
+    def _priors_for(self, codec: Codec[Any], count: int) -> Priors:
+        """Return what earlier studies say; kept, since their surrogates take time to fit."""
+        if not self._earlier:
+            return ()
+        key = repr((codec.distributions, count))
+        if key not in self._priors:
+            self._priors[key] = earlier(self._earlier, codec, count)
+        return self._priors[key]
 
     def _seed(self) -> int:
         return int(self._rng.rng.randint(2**31 - 1))
 
-    def _weights(self, count: int) -> torch.Tensor:
-        return random_weights(count, torch.Generator().manual_seed(self._seed()))
-
     def _warn(self, study: Study, trial: FrozenTrial, name: str) -> None:
-        if len(_complete(study)) >= max(self._n_startup_trials, 1):
+        if len(complete(study)) >= max(self._options.startup, 1):
             _logger.warning(
                 "The parameter %r of trial %d is sampled independently by %s, since it is not in "
                 "every trial or changes its range; `group=True` searches conditional parameters "
@@ -284,37 +295,3 @@ class DiffusionNAGSampler(BaseSampler):
                 trial.number,
                 type(self._independent_sampler).__name__,
             )
-
-
-def _complete(study: Study) -> list[FrozenTrial]:
-    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-
-
-def _only(distribution: BaseDistribution) -> float:
-    """Return the only value of a distribution, in internal representation."""
-    if isinstance(distribution, optuna.distributions.CategoricalDistribution):
-        return 0.0
-    low: float = distribution.low  # type: ignore[attr-defined]
-    return low
-
-
-def _rivals(
-    study: Study,
-    trial: FrozenTrial,
-    codec: Codec[Any],
-    arch: Any,
-    before: Sequence[FrozenTrial],
-) -> bool:
-    """Whether another trial got the same architecture since `before` was read."""
-    finished = {t.number for t in before if t.state.is_finished()}
-    key = codec.space.canonical(arch)
-    for other in study.get_trials(deepcopy=False):
-        if other.number == trial.number or other.number in finished:
-            continue
-        params = other.params if other.state.is_finished() else sharing.claimed(other)
-        try:
-            if codec.space.canonical(codec.read(params)) == key:
-                return True
-        except (KeyError, ValueError, TypeError):
-            continue
-    return False

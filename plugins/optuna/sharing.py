@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from naslib_diffusion.search import Prediction
+if TYPE_CHECKING:
+    from naslib_diffusion.plugins.optuna.proposal import Proposal
 
 CLAIM = "diffusion_nag:params"
 PREDICTION = "diffusion_nag"
@@ -40,14 +41,19 @@ def claimed(trial: FrozenTrial) -> dict[str, Any]:
     return {**params, **attributes.get("fixed_params", {}), **trial.params}
 
 
-def record(study: Study, trial: FrozenTrial, prediction: Prediction | None) -> None:
-    """Keep what the surrogate predicted of a proposal, for dashboards and reports."""
-    if prediction is None:
+def record(study: Study, trial: FrozenTrial, proposal: Proposal) -> None:
+    """Keep what the surrogate predicted of a proposal, for dashboards and reports.
+
+    A number for each if the study has one objective, else lists.
+    """
+    if proposal.acquisition is None:
         return
-    values = {
-        "acquisition": prediction.acquisition,
-        "predicted_mean": prediction.mean,
-        "predicted_sd": prediction.deviation,
-    }
+    values: dict[str, Any] = {"acquisition": proposal.acquisition}
+    if proposal.predictions:
+        means = [p.mean for p in proposal.predictions]
+        deviations = [p.deviation for p in proposal.predictions]
+        one = len(means) == 1
+        values["predicted_mean"] = means[0] if one else means
+        values["predicted_sd"] = deviations[0] if one else deviations
     for key, value in values.items():
         study._storage.set_trial_system_attr(trial._trial_id, f"{PREDICTION}:{key}", value)

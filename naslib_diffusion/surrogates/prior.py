@@ -1,0 +1,164 @@
+"""What is believed of an objective before it is measured, such as earlier searches tell."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor
+
+from naslib_diffusion.spaces.base import A, Space
+from naslib_diffusion.surrogates.base import ObjectiveScale, Surrogate
+
+TRUST = 3.0
+"""How many evaluations it takes to be as sure of a prior's weight as before the first."""
+
+MAX_EARLIER = 500
+"""Most evaluations that an earlier search contributes: the better half of these, then others."""
+
+
+class Prior(Protocol):
+    """Maps encodings, `B x *shape`, to what is expected of the objective, `B`.
+
+    Higher is better; the unit is free, but values of random architectures should be spread like
+    standard normal ones. Differentiable in the encodings.
+    """
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the expected objective, `B`."""
+
+
+class EarlierSearch:
+    """The mean of a surrogate that is fitted to an earlier search, on that search's own scale.
+
+    Only the order and relative size of its values count, so that the earlier objective may be
+    another one: another data set, fewer epochs, another unit.
+
+    Args:
+        surrogate: to be fitted; a copy is.
+        space: of the architectures.
+        archs: what was evaluated, at least one.
+        values: higher is better; values that are not finite count as the worst.
+
+    Raises:
+        ValueError: if no value is finite.
+    """
+
+    def __init__(
+        self, surrogate: Surrogate, space: Space[A], archs: Sequence[A], values: Sequence[float]
+    ) -> None:
+        table = torch.tensor(values, dtype=torch.double)
+        if not table.isfinite().any():
+            raise ValueError("an earlier search needs at least one finite value")
+        table = table.where(table.isfinite(), table[table.isfinite()].min())
+        kept = _representative(table)
+        scale = ObjectiveScale.of(table[kept])
+        x = space.encode([archs[i] for i in kept.tolist()])
+        self._surrogate = copy.copy(surrogate).fit(x, scale(table[kept]))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the surrogate's mean."""
+        return self._surrogate.posterior(x)[0]
+
+
+class InformedSurrogate:
+    """A surrogate of what priors leave unexplained.
+
+    Targets are modelled as `sum_k w_k prior_k(x) + shift + residual(x)`. The non-negative weights
+    follow by ridge regression towards the mean of the priors, so that a misleading prior loses its
+    weight after a few evaluations, and the residual is modelled by an ordinary surrogate.
+
+    Args:
+        residual: the ordinary surrogate.
+        priors: at least one.
+    """
+
+    def __init__(self, residual: Surrogate, priors: Sequence[Prior]) -> None:
+        self._residual, self._priors = residual, tuple(priors)
+        self._coefficients = torch.full((len(self._priors),), 1 / len(self._priors)).double()
+        self._shift = 0.0
+        self._empty = True
+
+    @property
+    def weights(self) -> list[float]:
+        """The weights of the priors."""
+        weights: list[float] = self._coefficients.tolist()
+        return weights
+
+    def fit(self, x: Tensor, y: Tensor) -> Self:
+        """Fit to encodings (`B x *shape`) and targets (`B`); without any, the priors speak."""
+        self._empty = not len(y)
+        if self._empty:
+            self._coefficients = torch.full_like(self._coefficients, 1 / len(self._priors))
+            self._shift = 0.0
+            return self
+        means = self._means(x).detach()
+        self._coefficients, self._shift = weigh(means.double().cpu(), y.double().cpu())
+        self._residual = copy.copy(self._residual).fit(x, y - self._explained(means))
+        return self
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation of the latent function (`B` each)."""
+        explained = self._explained(self._means(x))
+        if self._empty:
+            return explained, torch.ones_like(explained)
+        mean, deviation = self._residual.posterior(x)
+        return explained + mean, deviation
+
+    def fantasize(self, x: Tensor) -> Self:
+        """Return a copy that takes `x` (`B x *shape`) as observed at its posterior mean."""
+        other = copy.copy(self)
+        if self._empty:  # observed where the priors say, with nothing left over
+            zeros = torch.zeros(len(x), dtype=torch.double, device=x.device)
+            other._residual = copy.copy(self._residual).fit(x, zeros)
+            other._empty = False
+        else:
+            other._residual = self._residual.fantasize(x)
+        return other
+
+    def _means(self, x: Tensor) -> Tensor:
+        return torch.stack([prior(x) for prior in self._priors], -1)
+
+    def _explained(self, means: Tensor) -> Tensor:
+        return means @ self._coefficients.to(means) + self._shift
+
+
+def weigh(means: Tensor, y: Tensor) -> tuple[Tensor, float]:
+    """Return non-negative weights of priors, `K`, and the shift, for targets `y`, `n`.
+
+    Args:
+        means: of the priors at the observations, `n x K`.
+        y: targets, roughly standardised.
+    """
+    n, count = means.shape
+    weights = torch.zeros(count, dtype=torch.double)
+    left = list(range(count))
+    while left:
+        design = torch.cat([means[:, left], torch.ones(n, 1, dtype=torch.double)], 1)
+        prior = torch.full((len(left) + 1,), 1 / count, dtype=torch.double)
+        prior[-1] = 0.0
+        ridge = TRUST * torch.eye(len(prior), dtype=torch.double)
+        ridge[-1, -1] = 1e-3  # the shift is free: good architectures are not typical ones
+        solution = torch.linalg.solve(design.T @ design + ridge, design.T @ y + ridge @ prior)
+        if bool((solution[:-1] >= 0).all()):
+            weights[left] = solution[:-1]
+            return weights, float(solution[-1])
+        left = [i for i, w in zip(left, solution[:-1].tolist(), strict=True) if w > 0]
+    return weights, float(y.mean())
+
+
+def _representative(values: Tensor) -> Tensor:
+    """Return up to `MAX_EARLIER` indices: the best ones, and every so-many-th of the others."""
+    order = values.argsort(descending=True, stable=True)
+    if len(order) <= MAX_EARLIER:
+        return order
+    best, rest = order[: MAX_EARLIER // 2], order[MAX_EARLIER // 2 :]
+    chosen = torch.linspace(0, len(rest) - 1, MAX_EARLIER - len(best)).round().long()
+    return torch.cat([best, rest[chosen]])
+
+
+def informed(surrogate: Surrogate, priors: Sequence[Prior]) -> Surrogate:
+    """Return the surrogate with the priors, or as it is if there are none."""
+    return InformedSurrogate(surrogate, priors) if priors else surrogate
