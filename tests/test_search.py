@@ -18,7 +18,7 @@ from naslib_diffusion.generator import SpaceExhausted
 from naslib_diffusion.search import Search
 from naslib_diffusion.spaces import Categorical, Integer, NASBench201, ProductSpace, Real, Subset
 from naslib_diffusion.strategies import STRATEGIES, GuidedStrategy
-from naslib_diffusion.surrogates import GaussianProcess, NeuralEnsemble
+from naslib_diffusion.surrogates import GaussianProcess, NeuralEnsemble, ProductGaussianProcess
 from naslib_diffusion.testing.surrogates import smooth
 
 CELLS = NASBench201()
@@ -363,7 +363,9 @@ def test_default_acquisition_functions():
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_names_and_objects_are_the_same(strategy):
     by_name = Search(SMALL, "gp", strategy, seed=3, initial=3)
-    by_object = Search(SMALL, GaussianProcess(SMALL), STRATEGIES[strategy], seed=3, initial=3)
+    by_object = Search(
+        SMALL, ProductGaussianProcess(SMALL), STRATEGIES[strategy], seed=3, initial=3
+    )
     assert run(by_name, 6) == run(by_object, 6)
 
 

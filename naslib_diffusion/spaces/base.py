@@ -18,11 +18,13 @@ class AtomBlock:
 
     The coordinates are `start .. start + width` of the flattened encoding; `atoms` is `K x width`.
     A fixed part of the encoding is a block with one atom, a categorical choice one whose atoms are
-    one-hot, an integer on a grid one whose atoms are the `K x 1` grid points.
+    one-hot, an integer on a grid one whose atoms are the `K x 1` grid points. Blocks of equal
+    `kind` have the same choices in the same order, such as the layers of a network.
     """
 
     start: int
     atoms: Tensor
+    kind: Hashable = None
 
     @property
     def width(self) -> int:

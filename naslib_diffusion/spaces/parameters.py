@@ -77,10 +77,13 @@ class Categorical:
         choices: distinct values; None, booleans, numbers and strings may be mixed, and 1, 1.0,
             True and "1" are four different choices.
         name: what to call the parameter.
+        kind: parameters of equal kind and number of choices have the same choices, so that what
+            is learned of one's may serve the other's; the choices themselves unless told.
     """
 
     choices: Iterable[Value]
     name: str | None = None
+    kind: str | None = None
 
     def __post_init__(self) -> None:
         choices = self.choices

@@ -91,7 +91,7 @@ class ProductSpace:
     def blocks(self) -> Sequence[Block]:
         """One block per parameter; a uniform coordinate for a continuum or a large grid."""
         return tuple(
-            UniformBlock(s.start) if p.atoms is None else AtomBlock(s.start, p.atoms)
+            UniformBlock(s.start) if p.atoms is None else AtomBlock(s.start, p.atoms, _kind(p))
             for p, s in zip(self.parameters, self._slices, strict=True)
         )
 
@@ -206,3 +206,10 @@ class ProductSpace:
             raise ValueError(
                 f"a point of this space has {len(self.parameters)} values, not {len(values)}"
             )
+
+
+def _kind(parameter: Parameter) -> Hashable:
+    """Return what parameters with the same choices have in common; None for numbers."""
+    if not isinstance(parameter, Categorical):
+        return None
+    return parameter.kind or tuple(map(typed, parameter.values))

@@ -14,8 +14,9 @@ from naslib_diffusion.surrogates.base import ObjectiveScale, Surrogate
 from naslib_diffusion.surrogates.ensemble import NeuralEnsemble
 from naslib_diffusion.surrogates.feasibility import Constrained, Feasibility
 from naslib_diffusion.surrogates.gp import GaussianProcess
+from naslib_diffusion.surrogates.product import ProductGaussianProcess, is_product
 
-SURROGATES = {"gp": GaussianProcess, "ensemble": NeuralEnsemble}
+SURROGATES = ("gp", "ensemble")
 
 __all__ = [
     "SURROGATES",
@@ -26,6 +27,7 @@ __all__ = [
     "LogExpectedImprovement",
     "NeuralEnsemble",
     "ObjectiveScale",
+    "ProductGaussianProcess",
     "Surrogate",
     "UpperConfidenceBound",
     "make_surrogate",
@@ -33,12 +35,13 @@ __all__ = [
 
 
 def make_surrogate(name: str, space: Space[Any]) -> Surrogate:
-    """Return a new surrogate by its name.
+    """Return a new surrogate by its name; "gp" is the Gaussian process that fits the space.
 
     Raises:
         ValueError: if there is none of that name; lists those there are.
     """
     if name not in SURROGATES:
         raise ValueError(f"unknown surrogate {name!r}; known: {', '.join(SURROGATES)}")
-    surrogate: Surrogate = SURROGATES[name](space)
-    return surrogate
+    if name == "ensemble":
+        return NeuralEnsemble(space)
+    return ProductGaussianProcess(space) if is_product(space) else GaussianProcess(space)

@@ -49,7 +49,7 @@ def parameter(name: str, distribution: BaseDistribution) -> Parameter:
         ValueError: if the engine cannot represent it, such as integers beyond 2**40.
     """
     if isinstance(distribution, CategoricalDistribution):
-        return Categorical(range(len(distribution.choices)), name=name)
+        return Categorical(range(len(distribution.choices)), name, repr(distribution.choices))
     if isinstance(distribution, IntDistribution):
         low, high, step = distribution.low, distribution.high, distribution.step
         return Integer(low, high, step, distribution.log, name=name)

@@ -41,7 +41,7 @@ class TestOnProducts(SurrogateTestCase):
 
     @pytest.fixture
     def surrogate(self, space):
-        return lambda: make_surrogate("gp", space)
+        return lambda: GaussianProcess(space)
 
 
 def data(space, n, seed=0):
