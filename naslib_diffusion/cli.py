@@ -15,6 +15,7 @@ from naslib_diffusion.commands.errors import Interrupted, UserError
 from naslib_diffusion.commands.generate import generate
 from naslib_diffusion.commands.search import search
 from naslib_diffusion.commands.train import train
+from naslib_diffusion.commands.transfer import transfer
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -43,6 +44,7 @@ def cli(context: click.Context) -> None:
 cli.add_command(search)
 cli.add_command(generate)
 cli.add_command(train)
+cli.add_command(transfer)
 cli.add_command(bench)
 
 

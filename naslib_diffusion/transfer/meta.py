@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from naslib_diffusion.files import write_atomically
+from naslib_diffusion.spaces import Subset
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.surrogates.base import Surrogate
 from naslib_diffusion.transfer.adapted import AdaptedSurrogate, Residual
 
 FORMAT = 1
 KEY = "naslib_diffusion_prior"
-SHIPPED = Path(__file__).resolve().parent / "priors"
+SHIPPED = Path(__file__).resolve().parent / "shipped"
 LARGEST = 4096
 """Most units of a layer that a file may ask for."""
 
@@ -46,7 +47,7 @@ class MetaConfig:
 
     inputs: int
     width: int = 128
-    steps: int = 1500
+    steps: int = 4000
     batch_size: int = 1024
     lr: float = 6e-3
     seed: int = 0
@@ -63,6 +64,9 @@ class MetaSurrogate(nn.Module):
         config: shape and training.
         residual: how tasks differ from what it says.
     """
+
+    center: Tensor
+    spread: Tensor
 
     def __init__(self, space: Space[Any], config: MetaConfig, residual: Residual) -> None:
         super().__init__()
@@ -151,13 +155,14 @@ class MetaSurrogate(nn.Module):
             ValueError: if there is none, it is damaged, or of another space; in one line.
         """
         path = (
-            SHIPPED / f"{_whole(space).name}.safetensors" if source == "default" else Path(source)
+            SHIPPED / f"{whole_space(space).name}.safetensors"
+            if source == "default"
+            else Path(source)
         )
         if source == "default" and not path.exists():
             names = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.safetensors"))) or "none"
-            raise ValueError(
-                f"no prior ships for space {_whole(space).name!r}; there are some for: {names}"
-            )
+            own = whole_space(space).name
+            raise ValueError(f"no prior ships for space {own!r}; some do for: {names}")
         try:
             with safetensors.safe_open(path, framework="pt") as file:
                 text = (file.metadata() or {}).get(KEY)
@@ -168,10 +173,10 @@ class MetaSurrogate(nn.Module):
             raise ValueError(f"{path} is not a prior of this package")
         try:
             header = json.loads(text)
-            if header["space"] != _whole(space).name:
+            if header["space"] != whole_space(space).name:
                 raise ValueError(
                     f"prior {path} is for space {header['space']!r}, not for "
-                    f"{_whole(space).name!r}"
+                    f"{whole_space(space).name!r}"
                 )
             residual = header["residual"]
             config = MetaConfig(**header["config"])
@@ -187,7 +192,6 @@ class MetaSurrogate(nn.Module):
         return found.requires_grad_(False).eval()
 
 
-def _whole(space: Space[Any]) -> Space[Any]:
+def whole_space(space: Space[Any]) -> Space[Any]:
     """Return the space itself where `space` is a subset of one."""
-    inner = getattr(space, "space", space)
-    return inner  # type: ignore[no-any-return]
+    return space.space if isinstance(space, Subset) else space
