@@ -42,7 +42,7 @@ BETWEEN, BETWEEN_SUBSETS = 0.1, 0.5
 """Variances of how a new task differs from class_scene, and from the ImageNet subsets."""
 
 CELL_RESIDUAL = Residual(variance=0.1, noise=0.01, lengths=(2.0, 3.7))
-GRAPH_RESIDUAL = Residual(variance=0.3, noise=0.01, lengths=(1.5, 2.5, 3.0, 2.0))
+GRAPH_RESIDUAL = Residual(variance=0.3, noise=0.01, lengths=(2.4, 2.4, 2.6, 2.8))
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

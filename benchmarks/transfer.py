@@ -42,12 +42,14 @@ PRIORS = ("both", "scene", "subsets")
 
 @functools.lru_cache(maxsize=4)
 def cell_prior(data: Path, seed: int, sources: str = "both") -> MetaSurrogate:
-    return train_cells(data, seed, sources)
+    network: MetaSurrogate = train_cells(data, seed, sources)
+    return network
 
 
 @functools.lru_cache(maxsize=4)
 def graph_prior(seed: int, left_out: str) -> MetaSurrogate:
-    return train_graphs(seed, left_out)
+    network: MetaSurrogate = train_graphs(seed, left_out)
+    return network
 
 
 def generated_values(task: str, data: Path, seed: int) -> dict[str, list[float]]:
