@@ -66,7 +66,7 @@ def test_unusable_folders_are_refused_in_one_line(tmp_path):
     with pytest.raises(ImageError, match="one class only, 'a'"):
         load_images(tmp_path)
     write(tmp_path, "b", count=1)
-    with pytest.raises(ImageError, match="class 'b' .* has 1 readable image;"):
+    with pytest.raises(ImageError, match=r"class 'b' .* has 1 readable image;"):
         load_images(tmp_path)
 
 
