@@ -15,6 +15,7 @@ MEASUREMENTS = {
     "multiobjective": "Hypervolume of hardware-aware and robust search.",
     "scratch": "Evaluations until the best cell of a table, from scratch.",
     "speed": "Time and memory of generation and search.",
+    "transfer": "Generation and search with a prior from other tasks (paper, Tables 1 and 2).",
     "table1": "Guided generation against sorting and the oracle (paper, Table 1).",
     "table3": "Validity, uniqueness and novelty of trained score networks (paper, Table 3).",
 }
