@@ -38,8 +38,14 @@ class Task:
     table: TaskTable
 
 
-def load_tasks(folder: Path, fashion: Path) -> list[Task]:
-    """Read what `benchmarks/meta_dataset.py` wrote, and describe each data set."""
+def load_tasks(folder: Path, fashion: Path, without: str | None = None) -> list[Task]:
+    """Read what `benchmarks/meta_dataset.py` wrote, and describe each data set.
+
+    Args:
+        folder: of the meta-dataset.
+        fashion: of Fashion-MNIST.
+        without: leave the tasks of this source of images out.
+    """
     space, encoder = NASBench201(), image_encoder()
     found: dict[int, list[tuple[str, float]]] = {}
     with (folder / "triples.csv").open(newline="") as file:
@@ -51,7 +57,7 @@ def load_tasks(folder: Path, fashion: Path) -> list[Task]:
     with (folder / "tasks.csv").open(newline="") as file:
         for row in tqdm(list(csv.DictReader(file)), desc="data sets"):
             pairs = found.get(int(row["task"]), [])
-            if len(pairs) < LEAST_CELLS:
+            if len(pairs) < LEAST_CELLS or row["source"] == without:
                 continue
             spec = TaskSpec(
                 row["source"], tuple(map(int, row["classes"].split())), int(row["resolution"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
@@ -12,6 +13,13 @@ from tqdm import tqdm
 
 from naslib_diffusion import Search
 from naslib_diffusion.spaces import NASBench201
+from naslib_diffusion.transfer.dataset import (
+    AwareConfig,
+    DataPrior,
+    DatasetAwareSurrogate,
+    describe,
+    image_encoder,
+)
 from naslib_diffusion.transfer.images import ImageSet
 from naslib_diffusion.transfer.priors import load_priors
 from naslib_diffusion.transfer.training import Recipe, train_cell
@@ -23,6 +31,16 @@ def image_set(source: str, per_class: int, folder: Path) -> ImageSet:
     rows = torch.cat([(labels == label).nonzero()[:per_class, 0] for label in range(10)])
     pixels = (255 * images[rows]).to(torch.uint8)[:, None].expand(-1, 3, -1, -1)
     return ImageSet(pixels, labels[rows], tuple(map(str, range(10))))
+
+
+def data_prior(meta: Path, source: str, fashion: Path, train: ImageSet, seed: int) -> DataPrior:
+    """Learn from all tasks of the meta-dataset but those of `source`; describe the new images."""
+    from naslib_diffusion.benchmarks.dataset_aware import INPUTS, load_tasks
+
+    tables = [task.table for task in load_tasks(meta, fashion, without=source)]
+    surrogate = DatasetAwareSurrogate(NASBench201(), INPUTS, AwareConfig(seed=seed))
+    surrogate.train_on(tables)
+    return surrogate.for_data(describe(train.images, train.labels, image_encoder(), seed=seed))
 
 
 @click.command()
@@ -40,6 +58,12 @@ def image_set(source: str, per_class: int, folder: Path) -> ImageSet:
     default=FASHION,
     help="Folder of Fashion-MNIST (Debian: dataset-fashion-mnist).",
 )
+@click.option(
+    "--meta",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of benchmarks.meta_dataset; adds a prior that sees the images, trained without "
+    "the tasks of --source.",
+)
 @out_option
 def main(
     source: str,
@@ -51,6 +75,7 @@ def main(
     cells: int,
     seed: int,
     fashion: Path,
+    meta: Path | None,
     out: Path | None,
 ) -> None:
     """Best accuracy after a few proposed cells, and after many random ones.
@@ -64,10 +89,13 @@ def main(
     train, valid = rest.split(0.25, seed)
     recipe = Recipe(epochs=epochs, batch_size=32, channels=channels, cells=cells, flip=False,
                     crop=1, seed=seed)  # fmt: skip
-    plans = {
+    plans: dict[str, tuple[Any, str, int]] = {
         "prior": (load_priors(["default"], space), "guided", guided_budget),
         "random": ((), "random", random_budget),
     }
+    if meta is not None:
+        aware = data_prior(meta, source, fashion, train, seed)
+        plans = {"dataset-aware prior": (aware, "guided", guided_budget), **plans}
     rows: list[dict[str, object]] = []
     for name, (prior, strategy, budget) in plans.items():
         search = Search(space, strategy=strategy, prior=prior, seed=seed)
