@@ -50,7 +50,7 @@ DEFAULT_BENCHMARK = "nasbench201/cifar100"
 )
 @click.option(
     "--strategy",
-    type=click.Choice(["guided", "random", "mutation"]),
+    type=click.Choice(["guided", "random", "mutation", "mutation+random"]),
     default="guided",
     show_default=True,
     help="Where candidates come from: guided diffusion, random draws, mutations of the best.",

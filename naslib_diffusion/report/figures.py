@@ -217,5 +217,9 @@ def _by_phase(results: Results) -> tuple[list[tuple[int, float]], list[tuple[int
 
 
 def _proposed(results: Results) -> str:
-    names = {"random": "chosen among random", "mutation": "chosen among mutants"}
+    names = {
+        "random": "chosen among random",
+        "mutation": "chosen among mutants",
+        "mutation+random": "chosen among mutants and random",
+    }
     return names.get(results.settings.strategy, results.settings.strategy)
