@@ -116,6 +116,7 @@ class GuidedGenerator(Generic[A]):
         unique: Unique = "canonical",
         oversample: float = 1.0,
         polish: int = 0,
+        starts: Sequence[A] = (),
         batch_size: int = 1024,
         max_rounds: int = 20,
     ) -> list[A]:
@@ -135,6 +136,7 @@ class GuidedGenerator(Generic[A]):
             oversample: collect this many times `n` and return the best by the guide.
             polish: improve this many of the best by coordinate ascent, and let all that it visits
                 compete (see `naslib_diffusion.polish.polish`).
+            starts: architectures, known ones too, from which the polish climbs as well.
             batch_size: architectures denoised at a time.
             max_rounds: how many rounds may find few new architectures before the rest is drawn
                 from the space unguided.
@@ -152,7 +154,7 @@ class GuidedGenerator(Generic[A]):
             self._fill_unguided(pool, n)
         found = list(pool.archs.values())
         if guide is not None:
-            found = self._best_first(pool, guide, polish)
+            found = self._best_first(pool, guide, n, polish, starts)
         if len(found) < n:
             raise SpaceExhausted(
                 f"asked for {n} new distinct architectures of space {self.space.name!r}, "
@@ -192,15 +194,36 @@ class GuidedGenerator(Generic[A]):
 
     def _draw(self, rows: int, tilt: _Tilt | None) -> list[A]:
         """Denoise one batch and discretise it."""
+        return self.space.decode(self._denoise(rows, tilt).cpu())
+
+    @one_thread()
+    def denoise(
+        self, rows: int, guide: Guide | None = None, strength: float = 0.0, *, blind: bool = False
+    ) -> Tensor:
+        """Denoise one batch: relaxed architectures, `rows x *shape`, repeats among them.
+
+        Args:
+            rows: how many.
+            guide: see `generate`.
+            strength: k of the law `p(a) exp(k f(a))`, in the unit of the guide.
+            blind: steer by resampling alone, for a guide that gives no (useful) gradient.
+        """
+        tilt = None
+        if guide is not None and strength > 0:
+            tilt = _Tilt(guide, strength, self.resample or blind)
+        return self._denoise(rows, tilt)
+
+    def _denoise(self, rows: int, tilt: _Tilt | None) -> Tensor:
+        """Denoise one batch, `rows x *shape`."""
         sigma = float(self.sigmas[0])
         middle = torch.full((rows, *self.space.shape), 0.5, dtype=torch.double, device=self.device)
         with torch.no_grad():
             middle = self.denoiser(middle, sigma)
         x = middle + sigma * randn_like(middle, self._random)
         if tilt is None:
-            x = self.sampler(self.denoiser, x, self.sigmas, generator=self._random)
-        elif tilt.resample:
-            x = sample_twisted(
+            return self.sampler(self.denoiser, x, self.sigmas, generator=self._random)
+        if tilt.resample:
+            return sample_twisted(
                 self.denoiser,
                 tilt.guide,
                 x,
@@ -208,10 +231,8 @@ class GuidedGenerator(Generic[A]):
                 scale=tilt.strength,
                 generator=self._random,
             )
-        else:
-            guided = self.guidance(self.denoiser, tilt.guide, tilt.strength)
-            x = self.sampler(guided, x, self.sigmas, generator=self._random)
-        return self.space.decode(x.cpu())
+        guided = self.guidance(self.denoiser, tilt.guide, tilt.strength)
+        return self.sampler(guided, x, self.sigmas, generator=self._random)
 
     def _fill_unguided(self, pool: _Pool[A], n: int) -> None:
         """Draw from the space itself until the pool holds `n` or nothing new turns up."""
@@ -221,25 +242,31 @@ class GuidedGenerator(Generic[A]):
             new = pool.add(self.space.sample(UNGUIDED_ROUND, self._random))
             fruitless = 0 if new else fruitless + UNGUIDED_ROUND
 
-    def _best_first(self, pool: _Pool[A], guide: Guide, polished: int) -> list[A]:
-        """Sort the pool by the guide, after a polish of its best."""
+    def _best_first(
+        self, pool: _Pool[A], guide: Guide, n: int, polished: int, starts: Sequence[A] = ()
+    ) -> list[A]:
+        """Sort the pool by the guide, after a polish of its best and of `starts`.
+
+        Of what the polish visits only the best `n` can matter: others are not looked at again.
+        """
         archs = list(pool.archs.values())
         order = evaluate(self.space, archs, guide, self.device).argsort(
             descending=True, stable=True
         )
         archs = [archs[i] for i in order.tolist()]
-        if not polished:
+        starts = [*archs[:polished], *starts]
+        if not starts:
             return archs
         visited = climb(
             self.space,
-            archs[:polished],
+            starts,
             guide,
             known=pool.known,
             device=self.device,
             generator=self._random,
         )
-        pool.add([arch for arch, _ in visited])
-        return self._best_first(pool, guide, 0)
+        pool.add([arch for arch, _ in visited[:n]])
+        return self._best_first(pool, guide, n, 0)
 
 
 @dataclass(frozen=True)

@@ -63,9 +63,10 @@ class ParetoSearch(Search[A]):
         wrong = [d for d in directions if d not in ("maximize", "minimize")]
         if wrong:
             raise ValueError(f"a direction must be 'maximize' or 'minimize', not {wrong[0]!r}")
-        if priors and len(priors) != len(directions):
-            raise ValueError(f"{len(priors)} lists of priors for {len(directions)} objectives")
-        super().__init__(space, **options)
+        if priors and not (len(priors) == len(directions) and all(priors)):
+            sizes = [len(own) for own in priors]
+            raise ValueError(f"{len(directions)} objectives need priors each, not {sizes} of them")
+        super().__init__(space, prior=[p for own in priors for p in own], **options)
         self.priors_each = tuple(map(tuple, priors)) or ((),) * len(directions)
         self.signs = tuple(1.0 if d == "maximize" else -1.0 for d in directions)
         self._scales: list[ObjectiveScale] = []
@@ -130,7 +131,10 @@ class ParetoSearch(Search[A]):
         """Fit one surrogate to each objective."""
         trials = self._records()
         table = torch.tensor([self._signs_of(t) for t in trials], dtype=torch.double)
+        table = table.view(len(trials), len(self.signs))
         done = table.isfinite().all(1)
+        if not done.any():
+            return self._priors_alone(pending)
         table = torch.where(done[:, None], table, table[done].amin(0))
         self._scales = [ObjectiveScale.of(column) for column in table.T]
         x = self._encode([t.arch for t in trials])
@@ -147,6 +151,19 @@ class ParetoSearch(Search[A]):
         if pending and best is not None:
             joint = joint.fantasize(self._encode(pending))
         return self._scales[0], joint, best
+
+    def _priors_alone(
+        self, pending: Sequence[A]
+    ) -> tuple[ObjectiveScale, Surrogate, float | None]:
+        """Return what is believed before the first value: to beat is what is average."""
+        models = tuple(informed(copy.copy(self.surrogate), own) for own in self.priors_each)
+        average = torch.zeros(1, len(models), dtype=torch.double, device=self._device)
+        joint = JointSurrogate(models, average)
+        self._feasibility = None
+        known = [*(trial.arch for trial in self.trials), *pending]
+        if known:
+            joint = joint.fantasize(self._encode(known))
+        return ObjectiveScale(1.0, 0.0, 1.0, 0.0, 1.0), joint, 0.0
 
     def _acquire(self, surrogate: Surrogate, best: float | None, random: torch.Generator) -> Guide:
         assert isinstance(surrogate, JointSurrogate)

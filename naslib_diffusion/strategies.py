@@ -7,13 +7,16 @@ A strategy proposes distinct new candidates; the search scores them and picks. `
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import torch
 
 from naslib_diffusion.diffusion.guidance import Guide
 from naslib_diffusion.generator import GuidedGenerator, SpaceExhausted
+from naslib_diffusion.maximize import Maximizer
+from naslib_diffusion.spaces.base import UniformBlock
+from naslib_diffusion.surrogates.acquisition import IndependentThompson
 
 A = TypeVar("A", bound=Hashable)
 
@@ -81,23 +84,51 @@ class MutationStrategy:
 
 
 @dataclass(frozen=True)
+class MixedStrategy:
+    """Half mutants of the best, half uniform samples (the paper's mutation + random)."""
+
+    def propose(self, generator: GuidedGenerator[A], request: Request) -> list[A]:
+        """Mutate, then sample what is left."""
+        space = generator.space
+        half = replace(request, n=(request.n + 1) // 2)
+        found = MutationStrategy().propose(generator, half)
+        known = {*request.known, *(space.canonical(arch) for arch in found)}
+        rest = max(request.n - len(found), 0)
+        return found + (available(generator, rest, known=known) if rest else [])
+
+
+@dataclass(frozen=True)
 class GuidedStrategy:
-    """Guided generation, then a short discrete polish of the best candidates.
+    """Guided generation, then a short discrete polish of the best candidates and the incumbents.
+
+    Where coordinates are continuous, they are polished by gradients, in turns with the others
+    (see `Maximizer`): single steps at random would take long, and stop short of the top.
 
     Attributes:
-        polish: number of candidates that are polished; 0 turns the polish off.
+        polish: number of candidates that are polished, and of incumbents beside them; 0 turns the
+            polish off.
     """
 
-    polish: int = 4
+    polish: int = 8
 
     def propose(self, generator: GuidedGenerator[A], request: Request) -> list[A]:
         """Generate under the guidance of the acquisition function."""
+        blocks = generator.space.blocks or ()
+        continuous = any(isinstance(block, UniformBlock) for block in blocks)
+        if continuous and self.polish and not isinstance(request.acquisition, IndependentThompson):
+            seed = int(torch.randint(2**31, (), generator=request.random))
+            maximize = Maximizer(generator.space, device=generator.device, seed=seed)
+            starts = request.incumbents[: self.polish // 2]
+            return maximize(
+                request.acquisition, request.n, known=request.known, starts=starts
+            ).archs
         return available(
             generator,
             request.n,
             request.acquisition,
             known=request.known,
             polish=self.polish,
+            starts=request.incumbents[: self.polish],
         )
 
 
@@ -105,6 +136,7 @@ STRATEGIES: dict[str, Strategy] = {
     "guided": GuidedStrategy(),
     "random": RandomStrategy(),
     "mutation": MutationStrategy(),
+    "mutation+random": MixedStrategy(),
 }
 
 
@@ -115,10 +147,11 @@ def available(
     *,
     known: Collection[Hashable],
     polish: int = 0,
+    starts: Sequence[A] = (),
 ) -> list[A]:
     """Generate `n` new architectures, or as many as the space still has."""
     try:
-        return generator.generate(n, guide, known=known, polish=polish)
+        return generator.generate(n, guide, known=known, polish=polish, starts=starts)
     except SpaceExhausted as exhausted:
         found: list[A] = exhausted.found
         return found

@@ -1,13 +1,17 @@
-"""One thread for small tensors."""
+"""Where and how small tensors are computed: one thread, the CPU."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
 
 import torch
 from threadpoolctl import ThreadpoolController
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @contextmanager
@@ -24,6 +28,22 @@ def one_thread() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+def on_cpu(function: Callable[P, T]) -> Callable[P, T]:
+    """Let a function make its tensors on the CPU, unless told, whatever the user's default is.
+
+    Where they are anyway, it does nothing: PyTorch's own context doubles the time of small steps.
+    """
+
+    @functools.wraps(function)
+    def inner(*args: P.args, **kwargs: P.kwargs) -> T:
+        if torch.get_default_device().type == "cpu":
+            return function(*args, **kwargs)
+        with torch.device("cpu"):
+            return function(*args, **kwargs)
+
+    return inner
 
 
 @functools.cache

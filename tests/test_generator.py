@@ -22,6 +22,7 @@ from naslib_diffusion.generator import (
     upper_deviation,
 )
 from naslib_diffusion.spaces import NASBench201, ProductSpace
+from naslib_diffusion.spaces.product import Point
 
 SPACE = NASBench201()
 
@@ -269,3 +270,20 @@ def test_upper_deviation_ignores_failures():
     assert upper_deviation(torch.tensor([0.0, 1.0, 1.0, 1.0])) == pytest.approx(3**0.5 / 4)
     assert upper_deviation(torch.ones(3)) == 0
     assert upper_deviation(torch.ones(1)) == 0
+
+
+def test_the_polish_climbs_from_given_starts_too():
+    """A needle that no gradient leads to, beside a known architecture."""
+    space = ProductSpace.categorical([4] * 8)
+    start = Point((3,) * 8)
+    needle = Point((3,) * 7 + (0,))
+    hidden = space.encode([needle])
+
+    def guide(x):
+        return -(x - hidden).square().flatten(1).sum(1).clamp(max=2.0)
+
+    found = GuidedGenerator(space, seed=0).generate(
+        4, guide, known={space.canonical(start)}, starts=[start]
+    )
+    assert found[0] == needle
+    assert start not in found

@@ -3,11 +3,13 @@
 import csv
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 
 import pytest
+import torch
 
 from naslib_diffusion import cli
 from naslib_diffusion.diffusion import ScoreNetwork
@@ -102,6 +104,9 @@ def test_mistakes(run, out, tmp_path):
     fails(run("train", "--out", out, "--samples", "none.csv"), "cannot read", "none.csv")
     fails(run("train", "--out", out, "--resume"), "there is no training to resume")
     fails(run("train", "--out", out, "--steps", 0), "--steps")
+    fails(run("train", "--out", out, "--device", "tpux"), "unknown device 'tpux'")
+    if not torch.cuda.is_available():
+        fails(run("train", "--out", out, "--device", "cuda"), "sees no GPU here")
     fails(run("train"), "--out")
     assert not out.exists()
 
@@ -139,3 +144,22 @@ def test_resumes_after_a_stop(run, out, stop):
     run("train", *options[:-1], whole)
     resumed, uninterrupted = (ScoreNetwork.load(path).state_dict() for path in (out, whole))
     assert all((resumed[name] == uninterrupted[name]).all() for name in resumed)
+
+
+@pytest.mark.slow
+def test_trains_in_two_processes(out):
+    """The command starts the other process by itself; one of them writes the checkpoint."""
+    pytest.importorskip("lightning_fabric")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "naslib_diffusion.cli", "train", "--processes", 2]
+    env = os.environ | {"MASTER_PORT": str(port)}
+    arguments = [str(part) for part in (*command, "--out", out, *QUICK)]
+    done = subprocess.run(
+        arguments, check=False, env=env, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("checkpoint:") == 1
+    assert list(out.parent.iterdir()) == [out]
+    ScoreNetwork.load(out, SPACE)

@@ -15,8 +15,9 @@ from naslib_diffusion.commands.options import POSITIVE, SEED, make_space
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from naslib_diffusion.diffusion.config import TrainConfig
     from naslib_diffusion.diffusion.processes import Processes
-    from naslib_diffusion.diffusion.training import Progress, TrainConfig, Trained
+    from naslib_diffusion.diffusion.training import Progress, Trained
     from naslib_diffusion.spaces import Space
 
 
@@ -54,7 +55,7 @@ class _Job:
     help="CSV with a column `arch`: learn the law that these follow, instead of the uniform one.",
 )
 @click.option(
-    "--steps", metavar="N", type=POSITIVE, default=1000, show_default=True, help="Optimiser steps."
+    "--steps", metavar="N", type=POSITIVE, default=2000, show_default=True, help="Optimiser steps."
 )
 @click.option(
     "--minutes",
@@ -66,7 +67,7 @@ class _Job:
     "--batch-size",
     metavar="N",
     type=POSITIVE,
-    default=1024,
+    default=256,
     show_default=True,
     help="Architectures per step and process.",
 )
@@ -129,8 +130,8 @@ def train(
     """
     import torch
 
+    from naslib_diffusion.diffusion.config import TrainConfig
     from naslib_diffusion.diffusion.processes import make_processes
-    from naslib_diffusion.diffusion.training import TrainConfig
 
     torch.set_num_threads(threads)
     mixed = device.startswith("cuda") if bf16 is None else bf16
@@ -231,7 +232,11 @@ def _finish(job: _Job, trained: Trained, measure: int, talks: bool) -> None:
     from naslib_diffusion.diffusion.checkpoint import Facts
 
     network = trained.network.cpu()
-    figures: dict[str, Any] = {"seconds": round(trained.seconds, 1), "loss": trained.loss}
+    figures: dict[str, Any] = {
+        "seconds": round(trained.seconds, 1),
+        "cpu_seconds": round(trained.cpu_seconds, 1),
+        "loss": trained.loss,
+    }
     training = {
         name: value for name, value in dataclasses.asdict(job.config).items() if name != "seed"
     }
@@ -285,13 +290,14 @@ def _print_summary(job: _Job, figures: dict[str, Any]) -> None:
             ("validity", None, "valid"),
             ("thresholded_validity", None, "valid without decoding"),
             ("distinct", "perfect_distinct", "distinct"),
-            ("node_distance", "perfect_node_distance", "total variation, single nodes"),
-            ("pair_distance", "perfect_pair_distance", "total variation, pairs of nodes"),
+            ("node_distance", "perfect_node_distance", "total variation, single choices"),
+            ("pair_distance", "perfect_pair_distance", "total variation, pairs of choices"),
         ):
             ideal = 1.0 if perfect is None else figures[perfect]
             grid.add_row(label, percent(figures[name]), percent(ideal))
-        grid.add_row("samples per second", f"{figures['per_second']:,.0f}", "")
+        grid.add_row("samples per second of processor time", f"{figures['per_second']:,.0f}", "")
     grid.add_row("seconds of training", f"{figures['seconds']:,.0f}", "")
+    grid.add_row("seconds of processor time", f"{figures['cpu_seconds']:,.0f}", "")
     screen = console()
     screen.print(grid)
     screen.print(f"[bold cyan]checkpoint: {escape(str(job.out))}[/]", soft_wrap=True)

@@ -1,5 +1,6 @@
 """Diffusion over encoded architectures: noise schedules, denoisers, guidance and samplers."""
 
+from naslib_diffusion.diffusion.config import TrainConfig
 from naslib_diffusion.diffusion.exact import Denoiser, ExactDenoiser, score
 from naslib_diffusion.diffusion.guidance import (
     EstimateGuidance,
@@ -19,7 +20,7 @@ from naslib_diffusion.diffusion.samplers import (
     sample_predictor_corrector,
 )
 from naslib_diffusion.diffusion.schedules import VESDE, VPSDE, geometric_sigmas, karras_sigmas
-from naslib_diffusion.diffusion.training import TrainConfig, train
+from naslib_diffusion.diffusion.training import train
 
 __all__ = [
     "VESDE",

@@ -144,9 +144,9 @@ class ScoreNetwork(nn.Module):
     def _make_layers(self, relation_count: int) -> None:
         config, layout = self.config, self.layout
         outputs = layout.operations + config.absence
-        features = layout.operations + outputs
+        features = layout.operations + outputs + config.absence
         if layout.edges is None:
-            features += 2 * layout.nodes if config.positional else 2
+            features += 4 * layout.nodes if config.positional else 4
         self.operation_embedding = nn.Linear(features, config.width)
         self.time_embedding = TimeEmbedding(config.width)
         if config.positional:
@@ -184,9 +184,9 @@ class ScoreNetwork(nn.Module):
         noisy = x.to(self.support.dtype)
         level = per_row(sigma, noisy).expand(len(x), 1, 1)
         evidence = (noisy - CENTER) / level**2
-        nodes, edges = self._predict(noisy, level, evidence)
+        gain = (1 + (SIGMA_DATA / level) ** 2).sqrt()
+        nodes, edges = self._predict(noisy, level, evidence, gain)
         if self.config.head == "posterior":
-            gain = (1 + (SIGMA_DATA / level) ** 2).sqrt()
             estimate = self._posterior(evidence, gain * nodes, gain * edges)
         else:
             outputs = torch.cat([nodes[..., : self.layout.operations], edges], dim=-1)
@@ -202,31 +202,38 @@ class ScoreNetwork(nn.Module):
         """Return V, `B x N x F`, and E, `B x N x N` or, where wiring is fixed, `B x N x 0`."""
         return x[..., : self.layout.operations], x[..., self.layout.operations :]
 
-    def _predict(self, noisy: Tensor, level: Tensor, evidence: Tensor) -> tuple[Tensor, Tensor]:
+    def _predict(
+        self, noisy: Tensor, level: Tensor, evidence: Tensor, gain: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Eq. 4-5: outputs for V (and absence), `B x N x (F or F + 1)`, and for E, like E.
 
-        Nodes see their own operations twice: scaled to unit variance (c_in), and as the posterior
-        under a flat prior, which resolves all there is to know at low noise.
+        Nodes see their own operations and edges twice: scaled to unit variance (c_in), and as the
+        posterior under a flat prior, which resolves all there is to know at low noise. Where they
+        can be absent, they see how surely they are there, in the scale of the logits: where nodes
+        contradict each other, that decides between them.
         """
-        scaled, _ = self._split((noisy - CENTER) / (level**2 + SIGMA_DATA**2).sqrt())
+        scaled, edges = self._split((noisy - CENTER) / (level**2 + SIGMA_DATA**2).sqrt())
         known, wiring = self._split(evidence)
         features = [scaled, self._logits(known).softmax(-1)]
+        if self.config.absence:
+            features.append(known.logsumexp(-1, keepdim=True) / gain)
         seen = self.fixed_relations
         if self.layout.edges is None:
             soft = wiring.sigmoid() * self.upper
             seen = relations(soft, directed=self.config.directed)
-            features += self._wiring_features(soft)
+            features += self._wiring_features(soft) + self._wiring_features(edges * self.upper)
         hidden = self.operation_embedding(torch.cat(features, dim=-1))
         hidden = hidden + self.time_embedding(level.flatten())[:, None]
         if self.config.positional:
             hidden = hidden + self.position_embedding
         for block in self.blocks:
             hidden = block(hidden, seen)
-        edges = self.edge_head(hidden) if self.layout.edges is None else wiring
+        if self.layout.edges is None:
+            edges = self.edge_head(hidden, torch.stack([edges, wiring.sigmoid()], dim=-1))
         return self.node_head(hidden).to(noisy), edges.to(noisy)
 
     def _wiring_features(self, soft: Tensor) -> list[Tensor]:
-        """Return rows and columns of the relaxed E, or degrees where positions are not to leak."""
+        """Return rows and columns of a form of E, or degrees where positions are not to leak."""
         if self.config.positional:
             return [soft, soft.mT]
         degrees = [soft.sum(-1, keepdim=True), soft.mT.sum(-1, keepdim=True)]

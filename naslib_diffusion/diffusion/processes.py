@@ -119,9 +119,17 @@ def make_processes(processes: int, device: str, precision: str) -> Processes:
     Raises:
         ValueError: if there is no such device, or Lightning Fabric is needed and missing.
     """
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device {device!r}: PyTorch sees no GPU here")
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise ValueError(f"unknown device {device!r}; expected cpu or cuda") from None
     processes = launched_by_torchrun() or processes
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {device!r}: PyTorch sees no GPU here")
+    if kind == "cuda" and torch.cuda.device_count() < processes:
+        raise ValueError(
+            f"{processes} processes need as many GPUs, not {torch.cuda.device_count()}"
+        )
     if processes > 1:
         return FabricProcesses(processes, device, precision)
     return Local(device, precision)

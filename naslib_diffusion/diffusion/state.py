@@ -24,6 +24,7 @@ class TrainingState:
     optimizer: dict[str, Any]
     step: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     loss: float = float("nan")
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from naslib_diffusion.diffusion.config import TrainConfig, noise_levels
 from naslib_diffusion.diffusion.exact import Sigma
 from naslib_diffusion.diffusion.network import SIGMA_DATA, NetworkConfig, ScoreNetwork
 from naslib_diffusion.diffusion.processes import Local, Processes
@@ -28,57 +29,6 @@ ENCODED = 20_000
 """Samples encoded at a time."""
 EMA_WARMUP = 10
 """The average of weights follows a new network quickly: its decay is at most (1+n) / (10+n)."""
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How a score network is trained.
-
-    Args:
-        steps: optimiser steps.
-        minutes: stop after so long, if `steps` are not done by then; the learning rate falls
-            accordingly, so that the result depends on the machine.
-        batch_size: architectures per step and process.
-        learning_rate: the largest, after the warm-up and before the cosine decay.
-        warmup: steps of linear warm-up.
-        weight_decay: of AdamW.
-        ema: decay of the average of the weights, which is what comes out.
-        clip: largest norm of the gradient.
-        sigma_min, sigma_max: noise levels are log-uniform between them. The default covers the
-            levels of `karras_sigmas` with a margin.
-        seed: of weights, architectures and noise. On the CPU, it fixes all that comes out.
-        precision: "32", or "bf16" for mixed precision on a GPU.
-        save_every: steps between saved states.
-    """
-
-    steps: int = 1000
-    minutes: float | None = None
-    batch_size: int = 1024
-    learning_rate: float = 3e-3
-    warmup: int = 100
-    weight_decay: float = 0.0
-    ema: float = 0.99
-    clip: float = 1.0
-    sigma_min: float = 0.02
-    sigma_max: float = 5.0
-    seed: int = 0
-    precision: str = "32"
-    save_every: int = 100
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "learning_rate", "clip", "save_every"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
-        if self.minutes is not None and not self.minutes > 0:
-            raise ValueError(f"minutes must be positive, not {self.minutes}")
-        if not 0 < self.sigma_min < self.sigma_max:
-            raise ValueError(
-                f"need 0 < sigma_min < sigma_max, not {self.sigma_min} and {self.sigma_max}"
-            )
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"ema must be in [0, 1), not {self.ema}")
-        if self.precision not in ("32", "bf16"):
-            raise ValueError(f"precision must be '32' or 'bf16', not {self.precision!r}")
 
 
 @dataclass(frozen=True)
@@ -99,6 +49,8 @@ class Trained:
     network: ScoreNetwork
     steps: int
     seconds: float
+    cpu_seconds: float
+    """Processor time of this process, which other work on the machine does not change."""
     loss: float
 
 
@@ -173,7 +125,7 @@ def train(
             callback(Progress(run.step, run.share, run.loss))
         if state is not None and run.step % config.save_every == 0 and processes.rank == 0:
             save_state(state, run.state())
-    return Trained(run.average, run.step, run.seconds, run.loss)
+    return Trained(run.average, run.step, run.seconds, run.cpu_seconds, run.loss)
 
 
 class _Run:
@@ -201,11 +153,12 @@ class _Run:
             self.network.parameters(), config.learning_rate, weight_decay=config.weight_decay
         )
         self.wrapped, self.optimizer = processes.setup(self.network, optimizer)
-        self.step, self.seconds, self.share, self.loss = 0, 0.0, 0.0, math.nan
+        self.step, self.share, self.loss = 0, 0.0, math.nan
+        self.seconds = self.cpu_seconds = 0.0
 
     def take_step(self) -> None:
         """Take one optimiser step (Eq. 3)."""
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
         x0, sigma, z = self._batch()
@@ -220,6 +173,7 @@ class _Run:
         value = float(loss.detach())
         self.loss = value if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * value
         self.seconds += time.perf_counter() - start
+        self.cpu_seconds += time.process_time() - cpu_start
         self._update_share()
 
     def state(self) -> TrainingState:
@@ -231,6 +185,7 @@ class _Run:
             optimizer=self.optimizer.state_dict(),
             step=self.step,
             seconds=self.seconds,
+            cpu_seconds=self.cpu_seconds,
             loss=self.loss,
         )
 
@@ -239,7 +194,8 @@ class _Run:
         self.network.load_state_dict(state.network)
         self.average.load_state_dict(state.average)
         self.optimizer.load_state_dict(state.optimizer)
-        self.step, self.seconds, self.loss = state.step, state.seconds, state.loss
+        self.step, self.loss = state.step, state.loss
+        self.seconds, self.cpu_seconds = state.seconds, state.cpu_seconds
         self._update_share()
 
     def _batch(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -247,10 +203,7 @@ class _Run:
         config, device = self.config, self.processes.device
         random = torch.Generator().manual_seed(_mix(config.seed, self.processes.rank, self.step))
         x0 = self.source(config.batch_size, random)
-        span = math.log(config.sigma_max / config.sigma_min)
-        sigma = config.sigma_min * torch.exp(
-            span * torch.rand(config.batch_size, generator=random)
-        )
+        sigma = noise_levels(config, torch.rand(config.batch_size, generator=random))
         z = torch.randn(x0.shape, generator=random)
         return x0.to(device), sigma.to(device), z.to(device)
 

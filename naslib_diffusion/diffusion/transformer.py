@@ -75,23 +75,28 @@ class Block(nn.Module):
 
 
 class EdgeHead(nn.Module):
-    """A number for each pair of nodes, bilinear in them; zero at first.
+    """A number for each pair of nodes i < j, from both nodes and what is known of the edge.
 
-    Undirected, both directions get the same number.
+    Zero at first. Undirected, it does not depend on which of the two comes first.
     """
 
     def __init__(self, width: int, *, directed: bool) -> None:
         super().__init__()
         self.directed = directed
-        self.pair = nn.Linear(width, 2 * width)
-        self.gain = nn.Parameter(torch.zeros(()))
-        self.offset = nn.Parameter(torch.zeros(()))
+        self.norm = nn.LayerNorm(width)
+        self.nodes = nn.Linear(width, 2 * width if directed else width)
+        self.known = nn.Linear(2, width, bias=False)
+        self.out = nn.Linear(width, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
 
-    def forward(self, nodes: Tensor) -> Tensor:
-        """Map `B x N x width` to `B x N x N`."""
-        source, target = self.pair(nodes).chunk(2, dim=-1)
-        products = source @ target.mT / math.sqrt(source.shape[-1])
-        if not self.directed:
-            products = (products + products.mT) / 2
-        out: Tensor = self.gain * products + self.offset
+    def forward(self, nodes: Tensor, known: Tensor) -> Tensor:
+        """Map nodes, `B x N x width`, and features of edges, `B x N x N x 2`, to `B x N x N`."""
+        first, second = torch.triu_indices(nodes.shape[1], nodes.shape[1], 1, device=nodes.device)
+        seen = self.nodes(self.norm(nodes))
+        source, target = seen.chunk(2, dim=-1) if self.directed else (seen, seen)
+        hidden = source[:, first] + target[:, second] + self.known(known[:, first, second])
+        numbers = self.out(functional.silu(hidden))[..., 0]
+        out: Tensor = numbers.new_zeros(known.shape[:-1])
+        out[:, first, second] = numbers
         return out

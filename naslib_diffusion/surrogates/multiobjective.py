@@ -17,7 +17,6 @@ import torch
 from botorch.utils.multi_objective.box_decompositions import FastNondominatedPartitioning
 from torch import Tensor
 
-from naslib_diffusion.scalarisation import pareto
 from naslib_diffusion.surrogates.acquisition import log_improvement
 from naslib_diffusion.surrogates.base import Surrogate
 
@@ -25,7 +24,7 @@ MAX_OBJECTIVES = 3
 """With more objectives, the number of boxes grows too fast for an exact computation."""
 
 MARGIN = 0.1
-"""How far the reference point is below the worst of the front, in units of the front's range."""
+"""How far the reference point is below the worst values, in units of the range."""
 
 _LARGEST_RATIO = -1e-12  # logarithm; a box thinner than that is as good as empty
 
@@ -63,7 +62,7 @@ class LogExpectedHypervolumeImprovement:
 
     Args:
         surrogate: of all objectives.
-        reference: worst point that counts, `m`; a margin below the front unless told.
+        reference: worst point that counts, `m`; a margin below the worst values unless told.
     """
 
     def __init__(self, surrogate: JointSurrogate, reference: Tensor | None = None) -> None:
@@ -86,16 +85,14 @@ class LogExpectedHypervolumeImprovement:
 
 
 def reference_point(points: Tensor) -> Tensor:
-    """Return a point `MARGIN` of the front's range below its worst values, `m` from `n x m`.
+    """Return a point `MARGIN` of the range below the worst values seen, `m` from `n x m`.
 
-    The range of all points stands in where the front has none. So the ends of the front count, but
-    extending them is not worth more than filling its gaps.
+    With one just below the front, the ends of the front counted for less, and searches on
+    NAS-Bench-201 (accuracy against latency) dominated less after 60 evaluations.
     """
-    front = points[pareto(points)]
-    worst = front.amin(0)
-    spread, whole = front.amax(0) - worst, points.amax(0) - points.amin(0)
-    spread = torch.where(spread > 0, spread, torch.where(whole > 0, whole, 1.0))
-    return worst - MARGIN * spread
+    worst = points.amin(0)
+    spread = points.amax(0) - worst
+    return worst - MARGIN * torch.where(spread > 0, spread, 1.0)
 
 
 def dominators(values: Sequence[Sequence[float]]) -> list[int]:

@@ -32,11 +32,9 @@ class Common:
         return common
 
 
-def complete(trials: Study | Sequence[FrozenTrial]) -> list[FrozenTrial]:
+def complete(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
     """Return the trials that ended with a value."""
-    if isinstance(trials, Sequence):
-        return [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    return trials.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return [trial for trial in trials if trial.state == TrialState.COMPLETE]
 
 
 def groups(trials: Iterable[Mapping[str, BaseDistribution]]) -> list[Distributions]:

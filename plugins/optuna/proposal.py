@@ -84,9 +84,17 @@ def earlier(
     codec: Codec[Any],
     count: int,
 ) -> Priors:
-    """Fit a surrogate to each objective of each earlier study that has trials of this space."""
+    """Fit a surrogate to each objective of each earlier study that has trials of this space.
+
+    Raises:
+        ValueError: if a study has another number of objectives.
+    """
     found: list[list[Prior]] = [[] for _ in range(count)]
     for directions, trials in studies:
+        if len(directions) != count:
+            raise ValueError(
+                f"a prior study has {len(directions)} objectives, this study has {count}"
+            )
         history = read_history(trials, codec, directions)
         for i, column in enumerate(zip(*history.values, strict=True)):
             if any(value == value for value in column):  # noqa: PLR0124 - not all NaN
@@ -119,7 +127,7 @@ def _search(
     search: Search[Any] = Search(
         codec.space,
         acquisition=options.acquisition,
-        priors=priors[0] if count == 1 and priors else (),
+        prior=priors[0] if count == 1 and priors else (),
         **settings,
     )
     search.tell(history.archs, _scalars(history, count, seed), history.constraints)

@@ -28,6 +28,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from naslib_diffusion.search import ACQUISITIONS
+from naslib_diffusion.threads import on_cpu
 
 _logger = logging.getLogger(__name__)
 
@@ -132,6 +133,7 @@ class DiffusionNAGSampler(BaseSampler):
             found.update(part)
         return found
 
+    @on_cpu
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: Distributions
     ) -> dict[str, Any]:
@@ -151,6 +153,7 @@ class DiffusionNAGSampler(BaseSampler):
             self._refresh(study, trial, shares, params)
         return params
 
+    @on_cpu
     def sample_independent(
         self,
         study: Study,
@@ -201,7 +204,7 @@ class DiffusionNAGSampler(BaseSampler):
 
         Before the first of this study, earlier studies tell the parameters.
         """
-        done = complete(study)
+        done = complete(study.get_trials(deepcopy=False))
         if not done and self._earlier:
             done = [t for _, trials in self._earlier for t in complete(trials)]
         elif not self._group:
@@ -241,9 +244,8 @@ class DiffusionNAGSampler(BaseSampler):
         for _ in range(CLAIMS):
             trials = study.get_trials(deepcopy=False)
             history = read_history(trials, codec, directions, trial.number)
-            with torch.device("cpu"):  # not the user's default device
-                priors = self._priors_for(codec, len(directions))
-                proposal = propose(history, codec, directions, self._options, priors, self._seed())
+            priors = self._priors_for(codec, len(directions))
+            proposal = propose(history, codec, directions, self._options, priors, self._seed())
             params = codec.write(proposal.arch)
             sharing.claim(study, trial, {**others, **params})
             if proposal.repeats or not rivals(study, trial, codec, proposal.arch, trials):
@@ -286,7 +288,7 @@ class DiffusionNAGSampler(BaseSampler):
         return int(self._rng.rng.randint(2**31 - 1))
 
     def _warn(self, study: Study, trial: FrozenTrial, name: str) -> None:
-        if len(complete(study)) >= max(self._options.startup, 1):
+        if len(complete(study.get_trials(deepcopy=False))) >= max(self._options.startup, 1):
             _logger.warning(
                 "The parameter %r of trial %d is sampled independently by %s, since it is not in "
                 "every trial or changes its range; `group=True` searches conditional parameters "

@@ -7,11 +7,14 @@ import safetensors.torch
 import torch
 from toy import SMALL, Wired
 
-from naslib_diffusion.diffusion import ScoreNetwork
+from naslib_diffusion import GuidedGenerator
+from naslib_diffusion.diffusion import ExactDenoiser, ScoreNetwork
 from naslib_diffusion.diffusion.checkpoint import KEY, Facts, read_header, shipped
-from naslib_diffusion.spaces import NASBench201, Subset
+from naslib_diffusion.diffusion.quality import draw, relative_error, thresholded_validity
+from naslib_diffusion.spaces import MobileNetV3, NASBench201, NASBenchGraph, Subset
 
 SPACE = NASBench201()
+SHIPPED = {space.name: space for space in (MobileNetV3, NASBench201, NASBenchGraph)}
 
 
 def made(space):
@@ -70,6 +73,20 @@ def test_shipped_networks_are_found_by_name():
         assert read_header(name)["figures"]["validity"] >= 0.99
     with pytest.raises(ValueError, match=r"no checkpoint 'nasbench202'; those that ship: .*nasb"):
         ScoreNetwork.load("nasbench202")
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_networks_are_close_to_the_exact_denoiser(name):
+    """And they have learned what nodes tell of each other, nothing being clamped."""
+    space = SHIPPED[name]()
+    network, exact = ScoreNetwork.load(name, space, clamp=False), ExactDenoiser(space)
+    random = torch.Generator().manual_seed(0)
+    x0 = space.encode(space.sample(500, random))
+    for sigma in (0.3, 0.8, 2.0):
+        assert relative_error(network, exact, x0, sigma, random) < 0.02
+    assert thresholded_validity(space, draw(network, space.shape, 300, random)) >= 0.97
+    clamped = ScoreNetwork.load(name, space)
+    assert len(GuidedGenerator(space, clamped, seed=0, device="cpu").generate(20)) == 20
 
 
 def test_subsets_share_the_network_of_their_space(path):

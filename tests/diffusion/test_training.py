@@ -13,6 +13,7 @@ import torch
 from toy import SMALL, Wired
 
 from naslib_diffusion.diffusion import ExactDenoiser, TrainConfig, train
+from naslib_diffusion.diffusion.config import noise_levels
 from naslib_diffusion.diffusion.processes import Local, make_processes
 from naslib_diffusion.diffusion.quality import measure, relative_error
 from naslib_diffusion.diffusion.training import score_matching_loss
@@ -53,6 +54,20 @@ def test_the_loss_is_that_of_eq_3():
     error = (score - -z / sigma[:, None, None]).square().mean((1, 2))
     expected = (sigma**2 * (sigma**2 + 0.25) / 0.25 * error).mean()
     torch.testing.assert_close(score_matching_loss(denoiser, x0, sigma, z), expected)
+
+
+def test_noise_levels_are_log_normal_within_their_range():
+    config = TrainConfig(sigma_min=0.1, sigma_max=4.0, sigma_median=0.5, sigma_spread=0.7)
+    levels = noise_levels(config, torch.linspace(0, 1, 10_001)).double()
+    assert (levels.diff() > 0).all()
+    torch.testing.assert_close(
+        levels[[0, -1]], torch.tensor([0.1, 4.0]).double(), rtol=1e-4, atol=0
+    )
+    normal = (levels / 0.5).log() / 0.7
+    law = torch.distributions.Normal(0.0, 1.0)
+    first, last = law.cdf(normal[0]), law.cdf(normal[-1])
+    shares = (law.cdf(normal) - first) / (last - first)
+    torch.testing.assert_close(shares, torch.linspace(0, 1, 10_001).double(), atol=1e-4, rtol=0)
 
 
 def test_a_seed_fixes_all():
@@ -188,6 +203,7 @@ def test_stops_in_time():
         ({"steps": 0}, "steps must be positive, not 0"),
         ({"minutes": -1}, "minutes must be positive"),
         ({"sigma_min": 7.0}, "need 0 < sigma_min < sigma_max"),
+        ({"sigma_spread": 0}, "sigma_spread must be positive"),
         ({"ema": 1.0}, r"ema must be in \[0, 1\)"),
         ({"precision": "16"}, "precision must be"),
     ],
@@ -230,7 +246,8 @@ def test_two_processes(tmp_path):
             from toy import SMALL
 
             from naslib_diffusion.diffusion import TrainConfig, train
-            from naslib_diffusion.diffusion.processes import make_processes
+            from naslib_diffusion.diffusion.config import noise_levels
+from naslib_diffusion.diffusion.processes import make_processes
             from naslib_diffusion.spaces import NASBench201
 
             torch.set_num_threads(1)

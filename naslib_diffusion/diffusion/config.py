@@ -1,0 +1,81 @@
+"""How score networks are trained: the options, and the noise levels that follow from them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+POSITIVE = (
+    "steps", "batch_size", "learning_rate", "clip", "sigma_median", "sigma_spread", "save_every",
+)  # fmt: skip
+"""Options that must be positive."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a score network is trained.
+
+    Args:
+        steps: optimiser steps.
+        minutes: stop after so long, if `steps` are not done by then; the learning rate falls
+            accordingly, so that the result depends on the machine.
+        batch_size: architectures per step and process.
+        learning_rate: the largest, after the warm-up and before the cosine decay.
+        warmup: steps of linear warm-up.
+        weight_decay: of AdamW.
+        ema: decay of the average of the weights, which is what comes out.
+        clip: largest norm of the gradient.
+        sigma_min, sigma_max: range of noise levels. The default covers the levels of
+            `karras_sigmas` with a margin.
+        sigma_median, sigma_spread: the logarithm of noise levels is normal, as Karras' (Table 1),
+            cut off at the range. The default is where choices are made: with less noise they are
+            as good as known, with more all is open.
+        seed: of weights, architectures and noise. On the CPU, it fixes all that comes out.
+        precision: "32", or "bf16" for mixed precision on a GPU.
+        save_every: steps between saved states.
+    """
+
+    steps: int = 2000
+    minutes: float | None = None
+    batch_size: int = 256
+    learning_rate: float = 6e-3
+    warmup: int = 100
+    weight_decay: float = 0.0
+    ema: float = 0.99
+    clip: float = 1.0
+    sigma_min: float = 0.02
+    sigma_max: float = 5.0
+    sigma_median: float = 0.5
+    sigma_spread: float = 1.0
+    seed: int = 0
+    precision: str = "32"
+    save_every: int = 100
+
+    def __post_init__(self) -> None:
+        for name in POSITIVE:
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+        if self.minutes is not None and not self.minutes > 0:
+            raise ValueError(f"minutes must be positive, not {self.minutes}")
+        if not 0 < self.sigma_min < self.sigma_max:
+            raise ValueError(
+                f"need 0 < sigma_min < sigma_max, not {self.sigma_min} and {self.sigma_max}"
+            )
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must be in [0, 1), not {self.ema}")
+        if self.precision not in ("32", "bf16"):
+            raise ValueError(f"precision must be '32' or 'bf16', not {self.precision!r}")
+
+
+def noise_levels(config: TrainConfig, share: Tensor) -> Tensor:
+    """Return the noise levels below which given shares of a training's are, `B` to `B`."""
+    low, median, high = (
+        math.log(v) for v in (config.sigma_min, config.sigma_median, config.sigma_max)
+    )
+    ends = torch.tensor([low - median, high - median], dtype=torch.double) / config.sigma_spread
+    first, last = torch.special.ndtr(ends)
+    normal = torch.special.ndtri(first + (last - first) * share.double())
+    return torch.exp(median + config.sigma_spread * normal).to(share)

@@ -1,0 +1,139 @@
+"""A space some coordinates of whose encoding are fixed."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Generic
+
+import torch
+from torch import Tensor
+
+from naslib_diffusion.spaces.base import A, AtomBlock, Block, Space, UniformBlock, UnionBlock
+
+_MAX_ROUNDS = 100  # batches that `sample` draws before it gives up
+_MIN_BATCH = 100
+_CLOSE = 1e-9  # how far a coordinate of an atom may be from its fixed value
+
+
+class Fixed(Generic[A]):
+    """The architectures of `space` whose flat encoding has given values in given columns.
+
+    Fixing a column of a one-hot at 1 makes the choice, at 0 bans it.
+
+    Args:
+        space: the whole space; its law has to factorise into `blocks`.
+        columns: value by column of the flattened encoding.
+
+    Raises:
+        ValueError: if the law of the space does not factorise, a column does not exist, or no
+            architecture has those values.
+    """
+
+    def __init__(self, space: Space[A], columns: Mapping[int, float]) -> None:
+        width = math.prod(space.shape)
+        unknown = [column for column in columns if not 0 <= column < width]
+        if unknown:
+            raise ValueError(f"column {unknown[0]} does not exist; encodings have {width}")
+        if space.blocks is None:
+            raise ValueError(f"the law of space {space.name!r} does not factorise")
+        self.space = space
+        self.columns = {int(column): float(value) for column, value in columns.items()}
+        self.name = f"{space.name} with {len(columns)} columns fixed"
+        self.shape = space.shape
+        self.blocks: Sequence[Block] = tuple(map(self._fix, space.blocks))
+
+    @functools.cached_property
+    def size(self) -> int | None:
+        """Number of encodings left, an upper bound of that of canonical forms; or None."""
+        counts = [len(b.atoms) for b in self.blocks if isinstance(b, AtomBlock)]
+        unions = [len(b.expand().atoms) for b in self.blocks if isinstance(b, UnionBlock)]
+        if len(counts) + len(unions) < len(self.blocks):
+            return None
+        total = math.prod(counts) * math.prod(unions)
+        return total if self.space.size is None else min(total, self.space.size)
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> list[A]:
+        """Draw `n` valid architectures; raises ValueError if nearly all are not valid."""
+        found: list[A] = []
+        batch = max(n, _MIN_BATCH)
+        for _ in range(_MAX_ROUNDS):
+            x = torch.empty(batch, math.prod(self.shape), dtype=torch.double)
+            for block in self.blocks:
+                x[:, block.start : block.start + block.width] = _draw(block, batch, generator)
+            drawn = self.space.decode(x.view(-1, *self.shape))
+            found += filter(self.space.is_valid, drawn)
+            if len(found) >= n:
+                return found[:n]
+        raise ValueError(f"{self.name}: nearly all random architectures are not valid")
+
+    def encode(self, archs: Sequence[A]) -> Tensor:
+        """Encode architectures as `space` does, `B x *shape`."""
+        return self.space.encode(archs)
+
+    def decode(self, x: Tensor) -> list[A]:
+        """Return an architecture near each encoding, `B x *shape`, with the columns fixed."""
+        flat = x.detach().double().cpu().flatten(1).clone()
+        for block in self.blocks:
+            if not isinstance(block, UniformBlock):
+                atoms = (block.expand() if isinstance(block, UnionBlock) else block).atoms
+                part = flat[:, block.start : block.start + block.width]
+                cost = atoms.square().sum(1) - 2 * part @ atoms.T
+                flat[:, block.start : block.start + block.width] = atoms[cost.argmin(1)]
+        return self.space.decode(flat.view(x.shape))
+
+    def is_valid(self, arch: A) -> bool:
+        """Whether `arch` is of the space and has the fixed values."""
+        if not self.space.is_valid(arch):
+            return False
+        x = self.space.encode([arch]).flatten()
+        return all(abs(float(x[c]) - value) <= 1e-6 for c, value in self.columns.items())
+
+    def canonical(self, arch: A) -> Hashable:
+        """Return the canonical form in `space`."""
+        return self.space.canonical(arch)
+
+    def parse(self, text: str) -> A:
+        """Read the string form of an architecture that has the fixed values."""
+        arch = self.space.parse(text)
+        if not self.is_valid(arch):
+            raise ValueError(f"{text!r} is of {self.space.name}, but has not the fixed values")
+        return arch
+
+    def neighbors(self, arch: A, generator: torch.Generator | None = None) -> list[A]:
+        """Return the neighbours that have the fixed values."""
+        return [a for a in self.space.neighbors(arch, generator) if self.is_valid(a)]
+
+    def features(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return the features in `space`."""
+        return self.space.features(x)
+
+    def _fix(self, block: Block) -> Block:
+        """Keep the atoms of a block that agree with the fixed columns."""
+        inside = {
+            column - block.start: value
+            for column, value in self.columns.items()
+            if block.start <= column < block.start + block.width
+        }
+        if not inside:
+            return block
+        if isinstance(block, UniformBlock):
+            if not 0 <= inside[0] <= 1:
+                raise ValueError(f"column {block.start} is in [0, 1], not {inside[0]}")
+            return AtomBlock(block.start, torch.tensor([[inside[0]]], dtype=torch.double))
+        atoms = (block.expand() if isinstance(block, UnionBlock) else block).atoms.double()
+        for column, value in inside.items():
+            atoms = atoms[(atoms[:, column] - value).abs() <= _CLOSE]
+        if not len(atoms):
+            listed = ", ".join(f"{block.start + c}: {v:g}" for c, v in inside.items())
+            raise ValueError(f"no architecture of space {self.space.name!r} has columns {listed}")
+        return AtomBlock(block.start, atoms)
+
+
+def _draw(block: Block, count: int, generator: torch.Generator | None) -> Tensor:
+    """Draw the coordinates of a block uniformly, `count x width`."""
+    if isinstance(block, UniformBlock):
+        return torch.rand(count, 1, generator=generator, dtype=torch.double)
+    atoms = (block.expand() if isinstance(block, UnionBlock) else block).atoms.double()
+    return atoms[torch.randint(len(atoms), (count,), generator=generator)]

@@ -1,0 +1,68 @@
+"""The options of the optimizer, under BoTorch's names where it has one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from botorch.acquisition.acquisition import AcquisitionFunction
+from botorch.exceptions.errors import UnsupportedError
+
+from naslib_diffusion.maximize import Effort
+from naslib_diffusion.spaces import Space
+
+OPTIONS = {
+    "raw_samples": "probes",
+    "num_samples": "samples",
+    "num_steps": "steps",
+    "scale": "scale",
+    "num_restarts": "starts",
+    "num_neighbors": "screen",
+    "num_pairs": "pairs",
+    "maxiter_alternating": "rounds",
+    "max_batch_size": "chunk",
+}
+"""Options that set a field of `Effort`."""
+SWITCHES = ("generate", "polish")
+CACHE = 2**19
+"""Numbers in the pairwise differences of a batch with the training points, as far as they are
+worth computing at once: beyond, the batch leaves the processor's cache and costs up to five times
+as much per point."""
+MIN_BATCH = 8
+
+
+def effort(
+    space: Space[Any], acq_function: AcquisitionFunction, options: Mapping[str, Any] | None
+) -> Effort:
+    """Return how hard to try.
+
+    Raises:
+        UnsupportedError: if an option is unknown.
+    """
+    options = dict(options or {})
+    known = {*OPTIONS, *SWITCHES, "seed"}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise UnsupportedError(
+            f"unknown option {unknown[0]!r}; supported: {', '.join(sorted(known))}"
+        )
+    chosen = replace(Effort.of(space), chunk=batch_size(acq_function))
+    fields = {OPTIONS[key]: value for key, value in options.items() if key in OPTIONS}
+    polish = options.get("polish", True)
+    if options.get("generate", chosen.samples > 0 or not polish):
+        chosen = replace(chosen, samples=chosen.samples or Effort.samples)
+    else:
+        chosen = replace(chosen, samples=0)
+    chosen = replace(chosen, **fields)
+    return chosen if polish else replace(chosen, starts=0)
+
+
+def batch_size(acq_function: AcquisitionFunction) -> int:
+    """Return how many points the acquisition function should be given at once."""
+    model = getattr(acq_function, "model", None)
+    trained = getattr(model, "train_inputs", None)
+    first = trained[0] if isinstance(trained, (tuple, list)) and trained else None
+    numbers = first.numel() if isinstance(first, torch.Tensor) else 2**12
+    return int(min(max(CACHE // max(numbers, 1), MIN_BATCH), 1024))

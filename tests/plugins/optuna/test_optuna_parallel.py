@@ -1,0 +1,83 @@
+"""Many processes on one study; some are killed in the middle."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import optuna_worker as worker
+import pytest
+from optuna.trial import TrialState
+
+TRIALS = 30
+"""Of the 64 points that there are."""
+BEFORE_THE_KILL = 8
+PATIENCE = 240
+
+
+@pytest.fixture(params=["journal", "sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "journal":
+        return f"journal:{tmp_path}/study.log"
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/study.db"
+    address: str = request.getfixturevalue("postgresql_url")
+    return address
+
+
+@pytest.mark.slow
+def test_killed_workers_lose_no_finished_trial(url: str, tmp_path: Path) -> None:
+    study = optuna.create_study(study_name=worker.NAME, storage=worker.open_storage(url))
+    logs = [tmp_path / f"{seed}.log" for seed in range(2)]
+    workers = [
+        subprocess.Popen(
+            [sys.executable, worker.__file__, url, str(seed), str(TRIALS), str(logs[seed])]
+        )
+        for seed in range(2)
+    ]
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not logs[0].exists() or len(logs[0].read_text().splitlines()) < BEFORE_THE_KILL:
+            assert workers[0].poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        workers[0].kill()
+        assert workers[1].wait(PATIENCE) == 0
+    finally:
+        for process in workers:
+            process.kill()
+            process.wait()
+    trials = study.get_trials()
+    assert [trial.number for trial in trials] == list(range(len(trials)))
+    complete = {t.number: t for t in trials if t.state == TrialState.COMPLETE}
+    assert len(complete) >= TRIALS - 1
+    assert all(t.value == worker.value(t.params) for t in complete.values())
+    lines = [line.split() for log in logs for line in log.read_text().splitlines()]
+    assert {int(number): float(value) for number, value in lines}.items() <= {
+        number: trial.value for number, trial in complete.items()
+    }.items()
+    assert len({tuple(t.params.items()) for t in complete.values()}) == len(complete)
+    # at most the trial that the killed worker was at is left over
+    assert len(trials) - len(complete) <= 1
+
+
+def test_storages_tell_claims_that_are_long() -> None:
+    space: dict[str, optuna.distributions.BaseDistribution] = {
+        f"parameter_with_a_long_name_{i:03d}": optuna.distributions.FloatDistribution(0, 1)
+        for i in range(120)
+    }
+    from naslib_diffusion.plugins.optuna.sharing import claimed
+
+    from naslib_diffusion import DiffusionNAGSampler
+
+    study = optuna.create_study(
+        storage="sqlite://", sampler=DiffusionNAGSampler(space=space, seed=0)
+    )
+    trial = study.ask()
+    first = trial.suggest_float("parameter_with_a_long_name_000", 0, 1)
+    claim = claimed(study.get_trials()[0])
+    assert len(claim) == 120
+    assert claim["parameter_with_a_long_name_000"] == first

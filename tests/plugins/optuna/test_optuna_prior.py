@@ -1,0 +1,88 @@
+"""Earlier studies warm a sampler."""
+
+from __future__ import annotations
+
+import pickle
+
+import optuna
+import pytest
+
+from naslib_diffusion import DiffusionNAGSampler
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def shifted(scale: float, offset: float):  # type: ignore[no-untyped-def]
+    def objective(trial: optuna.Trial) -> float:
+        x = trial.suggest_float("x", 0, 1)
+        kinds = [trial.suggest_categorical(f"k{i}", ("a", "b", "c", "d")) for i in range(4)]
+        return offset + scale * ((x - 0.3) ** 2 + sum("abcd".index(kind) for kind in kinds))
+
+    return objective
+
+
+@pytest.fixture(scope="module")
+def before() -> optuna.Study:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    study.optimize(shifted(1.0, 0.0), n_trials=50)
+    return study
+
+
+def run(n: int, **options: object) -> optuna.Study:
+    sampler = DiffusionNAGSampler(seed=0, candidates=8, **options)  # type: ignore[arg-type]
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.optimize(shifted(-100.0, 7.0), n_trials=n)
+    return study
+
+
+def test_the_first_trials_are_good(before: optuna.Study) -> None:
+    cold, warm = run(5), run(5, prior_studies=[before])
+    assert warm.trials[0].value > 7 - 300
+    assert warm.best_value > 7 - 150
+    assert warm.best_value > cold.best_value
+    assert len({tuple(t.params.items()) for t in warm.trials}) == 5
+
+
+def test_a_warm_sampler_is_reproducible_and_can_be_pickled(before: optuna.Study) -> None:
+    sampler = DiffusionNAGSampler(seed=0, candidates=8, prior_studies=[before])
+    copy = pickle.loads(pickle.dumps(sampler))
+    found = []
+    for own in (sampler, copy):
+        study = optuna.create_study(direction="maximize", sampler=own)
+        study.optimize(shifted(-1.0, 0.0), n_trials=2)
+        found.append([trial.params for trial in study.trials])
+    assert found[0] == found[1]
+
+
+def test_startup_trials_can_be_asked_for(before: optuna.Study) -> None:
+    study = run(3, prior_studies=[before], n_startup_trials=3)
+    assert all("diffusion_nag:acquisition" not in t.system_attrs for t in study.trials)
+
+
+def test_studies_of_other_spaces_are_no_harm(before: optuna.Study) -> None:
+    other = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    other.optimize(lambda trial: trial.suggest_float("y", 0, 1), n_trials=5)
+    study = run(3, prior_studies=[other, optuna.create_study()])
+    assert len(study.trials) == 3
+
+
+def test_several_objectives(before: optuna.Study) -> None:
+    def objective(trial: optuna.Trial) -> tuple[float, float]:
+        value = shifted(1.0, 0.0)(trial)
+        return value, trial.params["x"]
+
+    earlier = optuna.create_study(
+        directions=["minimize"] * 2, sampler=optuna.samplers.RandomSampler(seed=1)
+    )
+    earlier.optimize(objective, n_trials=40)
+    sampler = DiffusionNAGSampler(seed=0, candidates=8, prior_studies=[earlier])
+    study = optuna.create_study(directions=["minimize"] * 2, sampler=sampler)
+    study.optimize(objective, n_trials=4)
+    assert min(trial.values[0] for trial in study.trials[1:]) < 3
+
+
+def test_the_number_of_objectives_must_agree(before: optuna.Study) -> None:
+    sampler = DiffusionNAGSampler(prior_studies=[before])
+    study = optuna.create_study(directions=["minimize"] * 2, sampler=sampler)
+    with pytest.raises(ValueError, match="prior study has 1 objectives, this study has 2"):
+        study.optimize(lambda trial: (trial.suggest_float("x", 0, 1), 0.0), n_trials=1)
