@@ -145,8 +145,9 @@ class _Guided:
         if name == "its":
             guide = AcquisitionGuide(self._codec, predictions, ytrain, "exploit_only")
         codes = [self._codec.code(arch) for arch in self._generate(guide)]
-        chosen = sorted(zip(choice.value(codes), codes, strict=True), reverse=True)
-        return [self._model(code) for _, code in chosen[: host.k]]
+        values = dict(zip(codes, choice.value(codes), strict=True))
+        codes.sort(key=lambda code: -values[code])  # stable: equal ones in the generator's order
+        return [self._model(code) for code in codes[: host.k]]
 
     def _generate(self, guide: AcquisitionGuide) -> list[Any]:
         """Generate architectures that have not been queried; the first one again if all have."""
