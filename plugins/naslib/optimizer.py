@@ -147,7 +147,7 @@ class DiffusionNAG:
             acquisition=ACQUISITIONS[settings.acq_fn_type],
             candidates=settings.num_candidates,
             device="cpu",
-            priors=self.priors,
+            prior=self.priors,
         )
 
     def _ask(self, search: Search[Any]) -> Any:
