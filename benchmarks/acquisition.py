@@ -149,7 +149,9 @@ def _diversity(case: Case, outcome: Outcome) -> float:
 @out_option
 @click.option("--case", "cases", multiple=True, type=click.Choice(list(CASES)), help="Only it.")
 @click.option("--function", "names", multiple=True, type=click.Choice(ACQUISITIONS))
-@click.option("--problems", default=10, show_default=True, help="Random problems of each case.")
+@click.option(
+    "--problems", default=10, show_default=True, help="Random problems of each case, or size."
+)
 @click.option("--batch", default=1, show_default=True, help="q; with 8, qLogNEI only.")
 @click.option("--peer", "wanted", multiple=True, help="Only optimizers whose name begins so.")
 @click.option("--full", is_flag=True, help="All peers with their default effort: hours.")
@@ -168,7 +170,7 @@ def main(
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     if growth_only:
-        growth(out)
+        growth(out, problems)
         return
     rows: list[Row] = []
     for case in (CASES[name] for name in cases or CASES):

@@ -19,7 +19,6 @@ from tqdm import tqdm
 
 SIZES = ((10, 5), (20, 9), (40, 9), (60, 9), (100, 9), (100, 16), (150, 16), (200, 16))
 POINTS = 50
-RUNS = 3
 PROGRAM = (
     "from naslib_diffusion.benchmarks.acquisition_growth import one_call; one_call({}, {}, {})"
 )
@@ -43,13 +42,13 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def growth(out: Path | None) -> None:
+def growth(out: Path | None, runs: int) -> None:
     """Measure calls in fresh processes, print and draw them."""
     rows: list[dict[str, object]] = []
     points: list[tuple[int, float, float]] = []
     for nodes, operations in tqdm(SIZES, desc="sizes"):
         found = []
-        for seed in range(RUNS):
+        for seed in range(runs):
             command = [sys.executable, "-c", PROGRAM.format(nodes, operations, seed)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             found.append(json.loads(done.stdout))
@@ -65,8 +64,8 @@ def growth(out: Path | None) -> None:
                 "memory, MB": f"{memory:.0f}",
             }
         )
-    show(f"Growth of one call, GP of {POINTS} points, UCB, median of {RUNS}", rows)
-    save(out, "acquisition_growth", rows, points=POINTS, runs=RUNS)
+    show(f"Growth of one call, GP of {POINTS} points, UCB, median of {runs}", rows)
+    save(out, "acquisition_growth", rows, points=POINTS, runs=runs)
     if out is not None:
         draw(points, out / "acquisition_growth.png")
 

@@ -14,6 +14,9 @@ import torch
 
 from naslib_diffusion.diffusion.guidance import Guide
 from naslib_diffusion.generator import GuidedGenerator, SpaceExhausted
+from naslib_diffusion.maximize import Maximizer
+from naslib_diffusion.spaces.base import UniformBlock
+from naslib_diffusion.surrogates.acquisition import IndependentThompson
 
 A = TypeVar("A", bound=Hashable)
 
@@ -98,6 +101,9 @@ class MixedStrategy:
 class GuidedStrategy:
     """Guided generation, then a short discrete polish of the best candidates and the incumbents.
 
+    Where coordinates are continuous, they are polished by gradients, in turns with the others
+    (see `Maximizer`): single steps at random would take long, and stop short of the top.
+
     Attributes:
         polish: number of candidates that are polished, and of incumbents beside them; 0 turns the
             polish off.
@@ -107,6 +113,15 @@ class GuidedStrategy:
 
     def propose(self, generator: GuidedGenerator[A], request: Request) -> list[A]:
         """Generate under the guidance of the acquisition function."""
+        blocks = generator.space.blocks or ()
+        continuous = any(isinstance(block, UniformBlock) for block in blocks)
+        if continuous and self.polish and not isinstance(request.acquisition, IndependentThompson):
+            seed = int(torch.randint(2**31, (), generator=request.random))
+            maximize = Maximizer(generator.space, device=generator.device, seed=seed)
+            starts = request.incumbents[: self.polish // 2]
+            return maximize(
+                request.acquisition, request.n, known=request.known, starts=starts
+            ).archs
         return available(
             generator,
             request.n,

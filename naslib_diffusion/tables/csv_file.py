@@ -85,7 +85,7 @@ def _open(path: Path) -> TextIO:
     try:
         with path.open("rb") as file:
             zipped = file.read(2) == _GZIP_MAGIC
-        raw = gzip.open(path, "rb") if zipped else path.open("rb")  # which close what they open
+        raw = gzip.open(path, "rb") if zipped else path.open("rb")  # noqa: SIM115 - the caller closes
     except OSError as error:
         raise TableError(f"cannot read table {path}: {error.strerror}") from None
     return io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")

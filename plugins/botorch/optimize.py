@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from botorch.exceptions.errors import InputDataError, UnsupportedError
 from botorch.exceptions.warnings import OptimizationWarning
 from naslib_diffusion.plugins.botorch.coding import Coding, Encoding, coding_of
 from naslib_diffusion.plugins.botorch.constraints import Constraint, slack_of
-from naslib_diffusion.plugins.botorch.options import effort
+from naslib_diffusion.plugins.botorch.options import MIN_BATCH, effort
 from naslib_diffusion.plugins.botorch.pending import pending_points
 from torch import Tensor
 
@@ -151,7 +151,8 @@ class _Task:
     def joint(self, chosen: list[Any]) -> tuple[list[Any], Tensor]:
         """Improve a batch jointly, from the chosen and from generated batches."""
         batches = Batches(self.space, len(chosen), self.known)
-        joint = Maximizer(batches, self.effort, device=self.device, seed=self.seed)
+        smaller = replace(self.effort, chunk=max(self.effort.chunk // len(chosen), MIN_BATCH))
+        joint = Maximizer(batches, smaller, device=self.device, seed=self.seed)
         best = joint(self._guide, slack=self._slack, starts=[Batch(tuple(chosen))])
         return list(best.archs[0].members), best.values[0].to(self.device, self.dtype)
 
