@@ -60,8 +60,8 @@ def image_options(command: Any) -> Any:
     multiple=True,
     default=("default",),
     show_default=True,
-    help="What other tasks say: `default` ships for nasbench201 and nasbenchgraph; or tables of "
-    "other tasks, FILE or FILE:COLUMN; may be given several times.",
+    help="What other tasks say: `default` ships for nasbench201; or a .safetensors file, or "
+    "tables of other tasks, FILE or FILE:COLUMN; may be given several times.",
 )
 @click.option(
     "--budget",
