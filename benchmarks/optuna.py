@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import importlib.util
 import json
 import math
 import statistics
@@ -191,6 +192,9 @@ def main(
     """
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
+    if not samplers and importlib.util.find_spec("cmaes") is None:
+        click.echo("cmaes is left out: it needs the package cmaes (extra [bench])")
+        samplers = (*(name for name in SAMPLERS if name != "cmaes"), "diffusion-space")
     parts = parts or ("quality",)
     samplers = samplers or (*SAMPLERS, "diffusion-space")
     if "quality" in parts:
