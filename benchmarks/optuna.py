@@ -190,6 +190,7 @@ def main(
     compares hypervolumes, part speed takes the time of a suggestion, part study runs one study of
     `--trials` trials in `--workers` processes on one SQLite file.
     """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     if not samplers and importlib.util.find_spec("cmaes") is None:
