@@ -178,6 +178,13 @@ def test_predictions_are_readable_and_in_the_unit_of_the_objective() -> None:
     assert "diffusion_nag:acquisition" not in study.trials[0].system_attrs
 
 
+def test_predictions_can_be_made_visible_in_dashboards() -> None:
+    study = run(grid, 5, seed=0, n_startup_trials=3, predictions_as_user_attrs=True)
+    assert set(study.trials[-1].user_attrs) == {
+        f"diffusion_nag:{key}" for key in ("acquisition", "predicted_mean", "predicted_sd")
+    }
+
+
 def conditional(trial: optuna.Trial) -> float:
     if trial.suggest_categorical("kind", ("flat", "deep")) == "flat":
         return trial.suggest_float("width", 0, 1)
