@@ -46,7 +46,7 @@ MODES: dict[str, dict[str, Any]] = {
 """Table 1's ways of generating."""
 PASSES = 30
 """Passes through the network that guidance may spend on a batch; a backward pass counts as two."""
-SCALES = (1.0, 3.0, 10.0, 30.0)
+SCALES = (1.0, 4.0, 16.0)
 """Strengths of guidance that are tried, in units of one over the guide's deviation."""
 CLEAN = 0.02
 """Noise level at which the noise-conditioned surrogate serves as an ordinary one."""

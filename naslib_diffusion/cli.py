@@ -13,8 +13,10 @@ from naslib_diffusion import __version__
 from naslib_diffusion.commands.bench import bench
 from naslib_diffusion.commands.errors import Interrupted, UserError
 from naslib_diffusion.commands.generate import generate
+from naslib_diffusion.commands.naslib import naslib
 from naslib_diffusion.commands.search import search
 from naslib_diffusion.commands.train import train
+from naslib_diffusion.commands.transfer import transfer
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -43,6 +45,8 @@ def cli(context: click.Context) -> None:
 cli.add_command(search)
 cli.add_command(generate)
 cli.add_command(train)
+cli.add_command(naslib)
+cli.add_command(transfer)
 cli.add_command(bench)
 
 

@@ -18,6 +18,9 @@ from naslib_diffusion.moves import Moves
 Filter = Callable[[Tensor], Tensor]
 """Tells which of `R` encodings, `R x D`, may be stepped on: `R` booleans."""
 
+CERTIFIED = 512
+"""Where there are more moves, so many that look best by the gradient are tried at the end, so that
+the cost of an ascent stays linear in the size of the encoding."""
 MENDED = 256
 """Proposals that break a constraint and are led back by a second move, in each sweep."""
 TOLERANCE = 1e-10
@@ -104,8 +107,9 @@ def climb(
 
     Each sweep scores the `screen` moves that look best by the gradient, and a few combinations of
     them; without a gradient, or where there are not many more, all moves. At the end all moves
-    from the best are tried, so that it is a local optimum for certain, and the `screen` moves that
-    look best after each of the `pairs` least harmful ones. If one is better, the ascent goes on.
+    from the best (up to `CERTIFIED`) are tried, so that it is a local optimum for certain, and the
+    `screen` moves that look best after each of the `pairs` least harmful ones. If one is better,
+    the ascent goes on.
 
     Args:
         x: encodings of architectures, `S x D`.
@@ -174,7 +178,8 @@ class _Climber:
 
     def escape(self, x: Tensor, values: Tensor, pairs: int) -> tuple[Tensor, Tensor] | None:
         """Return something better than a local optimum, `1 x D`, by one move or two; or None."""
-        new, owners, found = self._score(x, None, self.moves.count)
+        gradient = None if self.moves.count <= CERTIFIED else self.scores.gradient(x)[1]
+        new, owners, found = self._score(x, gradient, min(self.moves.count, CERTIFIED))
         moved, best, stuck = _step(x, values, new, found, owners, self.valid)
         if not bool(stuck):
             return moved, best

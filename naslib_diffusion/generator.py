@@ -154,7 +154,7 @@ class GuidedGenerator(Generic[A]):
             self._fill_unguided(pool, n)
         found = list(pool.archs.values())
         if guide is not None:
-            found = self._best_first(pool, guide, polish, starts)
+            found = self._best_first(pool, guide, n, polish, starts)
         if len(found) < n:
             raise SpaceExhausted(
                 f"asked for {n} new distinct architectures of space {self.space.name!r}, "
@@ -243,9 +243,12 @@ class GuidedGenerator(Generic[A]):
             fruitless = 0 if new else fruitless + UNGUIDED_ROUND
 
     def _best_first(
-        self, pool: _Pool[A], guide: Guide, polished: int, starts: Sequence[A] = ()
+        self, pool: _Pool[A], guide: Guide, n: int, polished: int, starts: Sequence[A] = ()
     ) -> list[A]:
-        """Sort the pool by the guide, after a polish of its best and of `starts`."""
+        """Sort the pool by the guide, after a polish of its best and of `starts`.
+
+        Of what the polish visits only the best `n` can matter: others are not looked at again.
+        """
         archs = list(pool.archs.values())
         order = evaluate(self.space, archs, guide, self.device).argsort(
             descending=True, stable=True
@@ -262,8 +265,8 @@ class GuidedGenerator(Generic[A]):
             device=self.device,
             generator=self._random,
         )
-        pool.add([arch for arch, _ in visited])
-        return self._best_first(pool, guide, 0)
+        pool.add([arch for arch, _ in visited[:n]])
+        return self._best_first(pool, guide, n, 0)
 
 
 @dataclass(frozen=True)

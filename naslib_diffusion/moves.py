@@ -72,7 +72,6 @@ class Moves:
             group = _Group(columns.to(device), atoms.to(device), self.count)
             self._groups.append(group)
             self.count += group.count
-        self._firsts = torch.tensor([g.first for g in self._groups], dtype=torch.long)
 
     def round(self, x: Tensor) -> Tensor:
         """Set each block of `S x D` to its nearest atom, and clamp uniform coordinates."""

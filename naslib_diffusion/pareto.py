@@ -66,7 +66,7 @@ class ParetoSearch(Search[A]):
         if priors and not (len(priors) == len(directions) and all(priors)):
             sizes = [len(own) for own in priors]
             raise ValueError(f"{len(directions)} objectives need priors each, not {sizes} of them")
-        super().__init__(space, priors=[p for own in priors for p in own], **options)
+        super().__init__(space, prior=[p for own in priors for p in own], **options)
         self.priors_each = tuple(map(tuple, priors)) or ((),) * len(directions)
         self.signs = tuple(1.0 if d == "maximize" else -1.0 for d in directions)
         self._scales: list[ObjectiveScale] = []

@@ -74,7 +74,8 @@ class Search(Generic[A]):
         surrogate: "gp", "ensemble" or a `Surrogate`.
         strategy: "guided", "random", "mutation" or a `Strategy`.
         seed: of all random decisions.
-        initial: random architectures before the surrogate is trusted; 0 only with priors.
+        initial: random architectures before the surrogate is trusted: 10 unless told, or none
+            with a prior.
         direction: "maximize" or "minimize" the objective.
         acquisition: "logei", "ucb" or "its"; the ensemble's is "its" unless told, else "logei".
         candidates: how many candidates the strategy proposes for each ask.
@@ -82,7 +83,7 @@ class Search(Generic[A]):
         device: where to generate; CUDA if there is one, else the CPU.
         repeats: whether architectures may be asked again once they were told: for objectives so
             noisy that a second measurement may be worth more than a new architecture.
-        priors: what is expected of the objective before it is measured; see `Prior`.
+        prior: what is expected of the objective before it is measured: one `Prior` or several.
 
     Raises:
         ValueError: if an argument is not among the allowed.
@@ -95,18 +96,20 @@ class Search(Generic[A]):
         strategy: str | Strategy = "guided",
         *,
         seed: int = 0,
-        initial: int = 10,
+        initial: int | None = None,
         direction: Direction = "maximize",
         acquisition: str | None = None,
         candidates: int = 64,
         denoiser: Denoiser | None = None,
         device: torch.device | str | None = None,
         repeats: bool = False,
-        priors: Sequence[Prior] = (),
+        prior: Prior | Sequence[Prior] = (),
     ) -> None:
         if direction not in ("maximize", "minimize"):
             raise ValueError(f"direction must be 'maximize' or 'minimize', not {direction!r}")
-        if initial < (0 if priors else 1):
+        self.priors = tuple(prior) if isinstance(prior, Sequence) else (prior,)
+        initial = (0 if self.priors else 10) if initial is None else initial
+        if initial < (0 if self.priors else 1):
             raise ValueError(f"initial must be at least 1, not {initial}")
         if isinstance(strategy, str) and strategy not in STRATEGIES:
             raise ValueError(f"unknown strategy {strategy!r}; known: {', '.join(STRATEGIES)}")
@@ -114,7 +117,6 @@ class Search(Generic[A]):
         self.surrogate = (
             make_surrogate(surrogate, space) if isinstance(surrogate, str) else surrogate
         )
-        self.priors = tuple(priors)
         self.strategy = STRATEGIES[strategy] if isinstance(strategy, str) else strategy
         self.acquisition = acquisition or (
             "its" if isinstance(self.surrogate, NeuralEnsemble) else "logei"

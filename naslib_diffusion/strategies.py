@@ -7,7 +7,7 @@ A strategy proposes distinct new candidates; the search scores them and picks. `
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -84,6 +84,20 @@ class MutationStrategy:
 
 
 @dataclass(frozen=True)
+class MixedStrategy:
+    """Half mutants of the best, half uniform samples (the paper's mutation + random)."""
+
+    def propose(self, generator: GuidedGenerator[A], request: Request) -> list[A]:
+        """Mutate, then sample what is left."""
+        space = generator.space
+        half = replace(request, n=(request.n + 1) // 2)
+        found = MutationStrategy().propose(generator, half)
+        known = {*request.known, *(space.canonical(arch) for arch in found)}
+        rest = max(request.n - len(found), 0)
+        return found + (available(generator, rest, known=known) if rest else [])
+
+
+@dataclass(frozen=True)
 class GuidedStrategy:
     """Guided generation, then a short discrete polish of the best candidates and the incumbents.
 
@@ -122,6 +136,7 @@ STRATEGIES: dict[str, Strategy] = {
     "guided": GuidedStrategy(),
     "random": RandomStrategy(),
     "mutation": MutationStrategy(),
+    "mutation+random": MixedStrategy(),
 }
 
 

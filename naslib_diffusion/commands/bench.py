@@ -8,8 +8,14 @@ import click
 
 MEASUREMENTS = {
     "optuna": "Optuna's samplers and ours: regret, Pareto fronts, time, one large study.",
+    "naslib": "Best accuracy against queries inside NASLib, beside its own optimizers.",
+    "checkpoint": "The figures on the cards of trained networks.",
+    "acquisition": "Maximising acquisition functions, beside BoTorch's own optimizers.",
+    "figure4": "Strategies of Bayesian optimisation (paper, Figure 4).",
+    "multiobjective": "Hypervolume of hardware-aware and robust search.",
     "scratch": "Evaluations until the best cell of a table, from scratch.",
     "speed": "Time and memory of generation and search.",
+    "transfer": "Generation and search with a prior from other tasks (paper, Tables 1 and 2).",
     "table1": "Guided generation against sorting and the oracle (paper, Table 1).",
     "table3": "Validity, uniqueness and novelty of trained score networks (paper, Table 3).",
 }

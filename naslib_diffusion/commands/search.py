@@ -88,6 +88,11 @@ def search(
           --direction minimize --out runs/latency
       naslib-diffusion search --out runs/latency --resume
     """
+    run_search(context, out, resume, quiet)
+
+
+def run_search(context: click.Context, out: Path | None, resume: bool, quiet: bool) -> None:
+    """Run what the options of `search` or `transfer` say, and write and print the results."""
     settings, table, folder = _prepare(context, out, resume)
     saved = _saved(folder, settings, table) if resume else {}
     if not quiet:
@@ -153,12 +158,18 @@ def _resumed_settings(context: click.Context, stored: Settings) -> Settings:
 
 def _option_values(context: click.Context) -> dict[str, Any]:
     """Return what the options say, by the names of the settings; paths made absolute."""
-    apart = ("out", "resume", "quiet")
-    return {
-        name: str(value.absolute()) if isinstance(value, Path) else value
-        for name, value in context.params.items()
-        if name not in apart
-    }
+    import dataclasses
+
+    from naslib_diffusion.runs import Settings
+
+    names = [field.name for field in dataclasses.fields(Settings)]
+    return {name: _stored(context.params[name]) for name in names if name in context.params}
+
+
+def _stored(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return "\n".join(value)
+    return str(value.absolute()) if isinstance(value, Path) else value
 
 
 def _with(settings: Settings, **changes: Any) -> Settings:
@@ -169,7 +180,10 @@ def _with(settings: Settings, **changes: Any) -> Settings:
 
 def _default_out(settings: Settings) -> Path:
     source = settings.benchmark or f"{Path(settings.table or '').name.split('.')[0]}"
-    return Path("runs") / f"search-{source.replace('/', '-')}-{time.strftime('%Y%m%d-%H%M%S')}"
+    return (
+        Path("runs")
+        / f"{settings.program}-{source.replace('/', '-')}-{time.strftime('%Y%m%d-%H%M%S')}"
+    )
 
 
 def _checked_table(settings: Settings) -> Table[Any]:
@@ -248,7 +262,7 @@ def _run(
             total = settings.budget * settings.seeds
             raise Interrupted(
                 f"{progress.done} of {total} evaluations are saved in {folder.trials}; "
-                f"go on with: naslib-diffusion search --out {folder.path} --resume"
+                f"go on with: naslib-diffusion {settings.program} --out {folder.path} --resume"
             ) from None
     seconds = time.perf_counter() - start
     return Results(settings, table, trials, seconds=seconds, resumed=resumed)

@@ -8,7 +8,9 @@ from typing import Any
 from naslib_diffusion.runs.settings import Settings
 from naslib_diffusion.runs.trials import Evaluation
 from naslib_diffusion.search import Search
+from naslib_diffusion.surrogates.prior import Prior
 from naslib_diffusion.tables import Table
+from naslib_diffusion.transfer.priors import load_priors
 
 
 def run(
@@ -26,8 +28,9 @@ def run(
         record: called with each new evaluation as soon as it is finished.
     """
     done: list[Evaluation] = []
+    prior = load_priors(settings.priors, table.space, settings.direction)
     for seed in settings.all_seeds:
-        done += run_seed(settings, table, seed, saved.get(seed, ()), record)
+        done += run_seed(settings, table, seed, saved.get(seed, ()), record, prior)
     return done
 
 
@@ -37,6 +40,7 @@ def run_seed(
     seed: int,
     saved: Sequence[Evaluation],
     record: Callable[[Evaluation], None],
+    prior: Sequence[Prior] = (),
 ) -> list[Evaluation]:
     """Search with one seed.
 
@@ -50,6 +54,7 @@ def run_seed(
         seed=seed,
         initial=settings.initial,
         direction=settings.direction,
+        prior=prior,
     )
     done: list[Evaluation] = []
     while len(done) < settings.budget:

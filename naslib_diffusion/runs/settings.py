@@ -15,6 +15,7 @@ class Settings:
     """What the user chose, by the names of the command line's options.
 
     Attributes:
+        prior: what is believed before the first evaluation: "default", or files, one a line.
         fingerprint: of the table that was searched, so that a resumed run meets the same one.
     """
 
@@ -32,12 +33,23 @@ class Settings:
     strategy: str = "guided"
     surrogate: str = "gp"
     noisy: bool = False
+    prior: str | None = None
     fingerprint: str = ""
 
     @property
     def all_seeds(self) -> range:
         """The seeds of the run, in order."""
         return range(self.seed, self.seed + self.seeds)
+
+    @property
+    def program(self) -> str:
+        """The command that makes such runs."""
+        return "search" if self.prior is None else "transfer"
+
+    @property
+    def priors(self) -> list[str]:
+        """The names of the priors."""
+        return [] if self.prior is None else self.prior.split("\n")
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary for JSON."""
@@ -68,11 +80,12 @@ class Settings:
 
     def command(self, out: str) -> str:
         """Return the command line that makes this run."""
-        words = ["naslib-diffusion", "search"]
+        words = ["naslib-diffusion", self.program]
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name == "fingerprint" or value is None or value is False:
                 continue
             option = f"--{field.name.replace('_', '-')}"
-            words += [option] if value is True else [option, str(value)]
+            values = self.priors if field.name == "prior" else [str(value)]
+            words += [option] if value is True else [w for v in values for w in (option, v)]
         return shlex.join([*words, "--out", out])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -28,6 +28,14 @@ class Prior(Protocol):
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the expected objective, `B`."""
+
+
+@runtime_checkable
+class AdaptivePrior(Prior, Protocol):
+    """A prior that knows how it is to be adapted to observations, and makes the surrogate."""
+
+    def surrogate(self) -> Surrogate:
+        """Return a new surrogate; before it is fitted, its posterior is what is believed."""
 
 
 class EarlierSearch:
@@ -160,5 +168,10 @@ def _representative(values: Tensor) -> Tensor:
 
 
 def informed(surrogate: Surrogate, priors: Sequence[Prior]) -> Surrogate:
-    """Return the surrogate with the priors, or as it is if there are none."""
+    """Return the surrogate with the priors, or as it is if there are none.
+
+    A single prior that makes its own surrogate does.
+    """
+    if len(priors) == 1 and isinstance(priors[0], AdaptivePrior):
+        return priors[0].surrogate()
     return InformedSurrogate(surrogate, priors) if priors else surrogate

@@ -83,12 +83,11 @@ def load_archs(path: str | Path, space: Space[A]) -> list[A]:
 
 def _open(path: Path) -> TextIO:
     try:
-        file = path.open("rb")
+        with path.open("rb") as file:
+            zipped = file.read(2) == _GZIP_MAGIC
+        raw = gzip.open(path, "rb") if zipped else path.open("rb")  # noqa: SIM115 - the caller closes
     except OSError as error:
         raise TableError(f"cannot read table {path}: {error.strerror}") from None
-    zipped = file.read(2) == _GZIP_MAGIC
-    file.seek(0)
-    raw = gzip.GzipFile(fileobj=file) if zipped else file
     return io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
 
 

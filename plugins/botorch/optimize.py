@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from botorch.exceptions.errors import InputDataError, UnsupportedError
 from botorch.exceptions.warnings import OptimizationWarning
 from naslib_diffusion.plugins.botorch.coding import Coding, Encoding, coding_of
 from naslib_diffusion.plugins.botorch.constraints import Constraint, slack_of
-from naslib_diffusion.plugins.botorch.options import effort
+from naslib_diffusion.plugins.botorch.options import MIN_BATCH, effort
 from naslib_diffusion.plugins.botorch.pending import pending_points
 from torch import Tensor
 
@@ -59,7 +59,8 @@ def optimize_acqf_diffusion(
             negative; or a list of tuples (indices, coefficients, rhs), each an inequality
             `\sum_i (X[indices[i]] * coefficients[i]) >= rhs`.
         fixed_features: `{column: value}`; a one-hot's column at 1 makes a choice, at 0 bans it.
-        options: `generate` and `polish` (True unless told) turn the two phases on and off;
+        options: `generate` (True unless told, except for small spaces) and `polish` (True unless
+            told) turn the two phases on and off;
             `num_samples`, `num_steps` and `scale` are of the generator, `num_restarts`,
             `num_neighbors` and `num_pairs` (see `naslib_diffusion.climb.climb`) of the polish;
             `raw_samples` random points, `maxiter_alternating`, `max_batch_size`, and `seed` (from
@@ -150,7 +151,8 @@ class _Task:
     def joint(self, chosen: list[Any]) -> tuple[list[Any], Tensor]:
         """Improve a batch jointly, from the chosen and from generated batches."""
         batches = Batches(self.space, len(chosen), self.known)
-        joint = Maximizer(batches, self.effort, device=self.device, seed=self.seed)
+        smaller = replace(self.effort, chunk=max(self.effort.chunk // len(chosen), MIN_BATCH))
+        joint = Maximizer(batches, smaller, device=self.device, seed=self.seed)
         best = joint(self._guide, slack=self._slack, starts=[Batch(tuple(chosen))])
         return list(best.archs[0].members), best.values[0].to(self.device, self.dtype)
 

@@ -50,12 +50,13 @@ def effort(
         )
     chosen = replace(Effort.of(space), chunk=batch_size(acq_function))
     fields = {OPTIONS[key]: value for key, value in options.items() if key in OPTIONS}
-    chosen = replace(chosen, **fields)
-    if not options.get("generate", True):
+    polish = options.get("polish", True)
+    if options.get("generate", chosen.samples > 0 or not polish):
+        chosen = replace(chosen, samples=chosen.samples or Effort.samples)
+    else:
         chosen = replace(chosen, samples=0)
-    if not options.get("polish", True):
-        chosen = replace(chosen, starts=0)
-    return chosen
+    chosen = replace(chosen, **fields)
+    return chosen if polish else replace(chosen, starts=0)
 
 
 def batch_size(acq_function: AcquisitionFunction) -> int:

@@ -127,7 +127,7 @@ def _search(
     search: Search[Any] = Search(
         codec.space,
         acquisition=options.acquisition,
-        priors=priors[0] if count == 1 and priors else (),
+        prior=priors[0] if count == 1 and priors else (),
         **settings,
     )
     search.tell(history.archs, _scalars(history, count, seed), history.constraints)

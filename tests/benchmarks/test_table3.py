@@ -5,7 +5,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from naslib_diffusion.benchmarks import networks, networks_guided, table3
+from naslib_diffusion.benchmarks import checkpoint, networks, networks_guided, table3
 
 from naslib_diffusion.spaces import NASBench201
 
@@ -132,3 +132,18 @@ def test_guiding_spends_equal_passes(tmp_path, nasbench201_csv, monkeypatch):
     first = calls["NoisyGuidance"]
     assert abs(calls["EstimateGuidance"] - first) <= 3
     assert abs(calls["TiltGuidance"] / 2 - first) <= 3
+
+
+def test_cards_are_measured_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "DRAWS", 2000)
+    options = ["--checkpoint", "nasbenchgraph", "--samples", "300", "--out", str(tmp_path)]
+    result = CliRunner().invoke(checkpoint.main, options, catch_exceptions=False)
+    assert result.exit_code == 0
+    with (tmp_path / "checkpoint.csv").open(newline="") as file:
+        clamped, raw, alone = csv.DictReader(file)
+    assert float(clamped["thresholded, %"]) > 97
+    assert float(raw["thresholded, %"]) > 97
+    assert float(alone["thresholded, %"]) < 20
+    with (tmp_path / "checkpoint_errors.csv").open(newline="") as file:
+        clamped, _, alone = csv.DictReader(file)
+    assert float(clamped["0.8"]) < 2 < float(alone["0.8"])

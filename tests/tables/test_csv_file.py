@@ -1,5 +1,6 @@
 """Users' tables: what is read, and what each mistake says."""
 
+import gc
 import gzip
 from pathlib import Path
 
@@ -89,3 +90,11 @@ def test_missing_files_and_folders(tmp_path):
         load_csv(tmp_path, SPACE, "acc")
     with pytest.raises(TableError, match="direction must be"):
         load_csv(write(tmp_path, f"arch,acc\n{A},1\n"), SPACE, "acc", "up")
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_zipped_files_are_closed(tmp_path, recwarn):
+    path = write(tmp_path, gzip.compress(f"arch,acc\n{A},1\n".encode()), "table.csv.gz")
+    load_csv(path, SPACE, "acc")
+    gc.collect()
+    assert not [w for w in recwarn if issubclass(w.category, ResourceWarning)]

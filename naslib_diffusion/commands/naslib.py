@@ -1,0 +1,73 @@
+"""`naslib-diffusion naslib`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from naslib_diffusion.commands.errors import Interrupted, UserError
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True},  # overrides such as `search.fidelity -1`
+)
+@click.option("--config-file", metavar="CONFIG.yaml", type=FILE, required=True)
+@click.option("--table", metavar="FILE", type=FILE, help="CSV to query instead of NASLib's files.")
+@click.option("--validation", metavar="COLUMN", help="Of --table: accuracy that is optimised.")
+@click.option("--test", metavar="COLUMN", help="Of --table: accuracy that is only reported.")
+@click.option("--train-time", metavar="COLUMN", help="Of --table: training seconds.")
+@click.option("--images", metavar="FOLDER", type=FILE, help="Data sets for one-shot optimizers.")
+@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.argument("overrides", nargs=-1, metavar="[KEY VALUE]...")
+def naslib(
+    config_file: Path, overrides: tuple[str, ...], resume: bool, quiet: bool, **source: Any
+) -> None:
+    """Run a config of NASLib, with its optimizers or with guided diffusion.
+
+    Needs NASLib, which is not on PyPI; the message says how to get it. The config's `optimizer` is
+    one of diffusionnag, guided_bananas, guided_npenas, or NASLib's rs, re, ls, bananas, npenas,
+    rsws, darts, drnas, gdas. Results go to the config's out_dir, as NASLib writes them.
+
+    \b
+    Examples:
+      naslib-diffusion naslib --config-file diffusionnag.yaml --table nasbench201.csv.gz
+      naslib-diffusion naslib --config-file diffusionnag.yaml --table nasbench201.csv.gz \\
+          dataset cifar100 search.epochs 50 seed 3
+      naslib-diffusion naslib --config-file mine.yaml optimizer bananas search.k 5
+    """
+    from naslib_diffusion.plugins.naslib.compat import NaslibMissing
+    from naslib_diffusion.plugins.naslib.runner import Source, run
+    from naslib_diffusion.plugins.naslib.settings import ConfigError
+    from naslib_diffusion.plugins.naslib.spaces import UnsupportedSpace
+
+    with tqdm(desc="epochs", disable=quiet) as bar:
+
+        def progress(done: int, total: int, best: float) -> None:
+            bar.total, bar.n = total, done
+            bar.set_postfix_str(f"validation {best:.4g}")
+
+        try:
+            outcome = run(
+                config_file, list(overrides), Source(**source), resume=resume, progress=progress
+            )
+        except (ConfigError, NaslibMissing, UnsupportedSpace) as error:
+            raise UserError(str(error)) from None
+        except KeyboardInterrupt:
+            raise Interrupted(f"{bar.n} epochs are done; go on with --resume") from None
+    if not quiet:
+        _show(outcome)
+
+
+def _show(outcome: Any) -> None:
+    result = "" if outcome.result is None else f", evaluated {outcome.result:.4g}"
+    click.echo(
+        f"{outcome.epochs} epochs: validation {outcome.validation:.4g}{result}\n"
+        f"architecture {outcome.architecture}\n"
+        f"results in {outcome.folder}"
+    )

@@ -1,0 +1,144 @@
+"""`naslib-diffusion transfer`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from naslib_diffusion.commands.errors import UserError
+from naslib_diffusion.commands.options import POSITIVE, SEED, table_options
+from naslib_diffusion.commands.search import run_search
+
+TABLE_BUDGET = 30
+"""Evaluations of a table, unless told."""
+
+
+def image_options(command: Any) -> Any:
+    """Add the options of --data."""
+    number: dict[str, Any] = {"metavar": "X", "show_default": True}
+    options = [
+        click.option(
+            "--data",
+            metavar="FOLDER",
+            type=click.Path(path_type=Path),
+            help="Your images, a subfolder per class: each proposed cell is trained on them.",
+        ),
+        click.option("--size", metavar="N", type=click.IntRange(4, 512),
+                     help="Scale images to N x N.  [default: their own size, 8 to 32]"),
+        click.option("--holdout", type=click.FloatRange(0, 0.9, min_open=True), default=0.2,
+                     help="Share of each class that measures accuracy.", **number),
+        click.option("--epochs", type=POSITIVE, default=200, help="Of each training.", **number),
+        click.option("--batch-size", type=click.IntRange(2), default=256, **number),
+        click.option("--lr", type=click.FloatRange(0, min_open=True), default=0.1, **number),
+        click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), default=0.9,
+                     **number),
+        click.option("--weight-decay", type=click.FloatRange(0), default=5e-4, **number),
+        click.option("--channels", type=click.IntRange(1, 1024), default=16,
+                     help="Of the first stage.", **number),
+        click.option("--cells", type=click.IntRange(1, 50), default=5, help="In each stage.",
+                     **number),
+        click.option("--flip/--no-flip", default=True, help="Mirror images at random."),
+        click.option("--crop", type=click.IntRange(0, 64), default=4,
+                     help="Shift images at random, by so many pixels at most.", **number),
+        click.option("--device", default="cpu", show_default=True, help="cpu or cuda."),
+        click.option("--export", type=click.Choice(["onnx", "pt"]), multiple=True,
+                     help="Export the best network: ONNX or TorchScript."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command()
+@table_options
+@image_options
+@click.option(
+    "--prior",
+    metavar="NAME",
+    multiple=True,
+    default=("default",),
+    show_default=True,
+    help="What other tasks say: `default` ships for nasbench201 and nasbenchgraph; or tables of "
+    "other tasks, FILE or FILE:COLUMN; may be given several times.",
+)
+@click.option(
+    "--budget",
+    metavar="N",
+    type=POSITIVE,
+    help="Evaluations of each seed, or cells to train.  [default: 30 of a table, 5 to train]",
+)
+@click.option(
+    "--seeds", metavar="N", type=POSITIVE, default=3, show_default=True, help="Independent runs."
+)
+@click.option("--seed", metavar="N", type=SEED, default=0, show_default=True, help="First seed.")
+@click.option(
+    "--initial",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Random evaluations to start.",
+)
+@click.option(
+    "--batch",
+    metavar="N",
+    type=POSITIVE,
+    default=1,
+    show_default=True,
+    help="Evaluations asked for at a time.",
+)
+@click.option(
+    "--strategy",
+    type=click.Choice(["guided", "random", "mutation"]),
+    default="guided",
+    show_default=True,
+    help="Where candidates come from.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the results.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out, with its settings.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.pass_context
+def transfer(
+    context: click.Context, /, out: Path | None, resume: bool, quiet: bool, **_: Any
+) -> None:
+    """Search with what other tasks say about the architectures of this one.
+
+    A meta-surrogate, trained once on other tasks, proposes the first architectures; each result
+    adapts it. Writes trials.csv, summary.json and report.html, as `search` does. With --data it
+    trains each proposal on your images, and writes the best network, best.safetensors, too.
+
+    \b
+    Examples:
+      naslib-diffusion transfer --benchmark nasbench201/imagenet16 --budget 10
+      naslib-diffusion transfer --table mine.csv --objective accuracy --out runs/mine
+      naslib-diffusion transfer --data photos --out runs/photos
+      naslib-diffusion transfer --data photos --epochs 20 --channels 8 --cells 1 --out runs/quick
+      naslib-diffusion transfer --table mine.csv --prior other.csv:accuracy --out runs/mine
+    """
+    given = click.core.ParameterSource.COMMANDLINE
+    explicit = [n for n in context.params if context.get_parameter_source(n) is given]
+    if context.params["data"] is not None:
+        from naslib_diffusion.commands.transfer_images import run_images
+
+        return run_images(context.params, explicit=explicit)
+    if context.params["budget"] is None:
+        context.params["budget"] = TABLE_BUDGET
+    if not resume:
+        _check_priors(context)
+    return run_search(context, out, resume, quiet)
+
+
+def _check_priors(context: click.Context) -> None:
+    """Refuse a prior that cannot be used, before anything is written."""
+    from naslib_diffusion.commands.options import make_space
+    from naslib_diffusion.transfer.priors import load_priors
+
+    benchmark = context.params["benchmark"] or ""
+    implied = "nasbenchgraph" if benchmark.startswith("nasbenchgraph/") else "nasbench201"
+    space = make_space(context.params["space"] or implied)
+    try:
+        load_priors(context.params["prior"], space, context.params["direction"])
+    except ValueError as error:
+        raise UserError(str(error)) from None

@@ -1,0 +1,22 @@
+"""Transfer: what other tasks and data sets say about the architectures of a new one."""
+
+from __future__ import annotations
+
+from naslib_diffusion.transfer.adapted import AdaptedSurrogate, Residual
+from naslib_diffusion.transfer.meta import MetaConfig, MetaSurrogate
+from naslib_diffusion.transfer.network import CellNetwork
+from naslib_diffusion.transfer.priors import load_priors
+from naslib_diffusion.transfer.training import Recipe, TrainedCell, load_cell, train_cell
+
+__all__ = [
+    "AdaptedSurrogate",
+    "CellNetwork",
+    "MetaConfig",
+    "MetaSurrogate",
+    "Recipe",
+    "Residual",
+    "TrainedCell",
+    "load_cell",
+    "load_priors",
+    "train_cell",
+]

@@ -1,0 +1,122 @@
+"""Reading a NASLib config as NASLib does, with errors that say what is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+from pathlib import Path
+from typing import Any
+
+import yaml
+from naslib_diffusion.plugins.naslib import compat
+from naslib_diffusion.plugins.naslib.optimizers import NAMES, ONE_SHOT
+from naslib_diffusion.plugins.naslib.settings import ConfigError
+
+REQUIRED = ("seed", "optimizer", "search_space", "dataset", "out_dir", "search")
+REQUIRED_SEARCH = ("epochs", "checkpoint_freq")
+
+
+def read_config(path: Path, overrides: list[str], *, resume: bool = False) -> Any:
+    """Read a YAML file and overrides with NASLib's own `get_config_from_args`.
+
+    That also makes the folder of the run, `config.save`.
+
+    Args:
+        path: NASLib's YAML, with a section `search` and perhaps `evaluation`.
+        overrides: keys and values in turn; a key has one dot at most, and exists in the file.
+        resume: NASLib's key of that name.
+
+    Raises:
+        ConfigError: if file, key or value cannot be used; says why.
+    """
+    content = _load(path)
+    options = _checked_overrides(content, overrides, path)
+    optimizer = dict(zip(options[::2], options[1::2], strict=True)).get(
+        "optimizer", content["optimizer"]
+    )
+    optimizer = str(_literal(optimizer))
+    if optimizer not in NAMES:
+        raise ConfigError(f"unknown optimizer {optimizer!r}; known: {', '.join(NAMES)}")
+    utils = compat.load("naslib.utils")
+    arguments = argparse.Namespace(
+        config_file=str(path),
+        opts=options,
+        eval_only=False,
+        resume=resume,
+        model_path=None,
+        world_size=1,
+        rank=0,
+        gpu=None,
+        dist_url="tcp://127.0.0.1:8888",
+        dist_backend="nccl",
+        multiprocessing_distributed=False,
+    )
+    kind = "nas" if optimizer in ONE_SHOT else "bbo-bs"
+    try:
+        return utils.get_config_from_args(arguments, config_type=kind)
+    except (ValueError, KeyError, AttributeError, AssertionError, SyntaxError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read config {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} is not a NASLib config: it has no keys")
+    search = content.get("search")
+    missing = [key for key in REQUIRED if key not in content]
+    if isinstance(search, dict):
+        missing += [f"search.{key}" for key in REQUIRED_SEARCH if key not in search]
+    elif "search" in content:
+        missing.append("search")
+    if missing:
+        raise ConfigError(f"{path} lacks {', '.join(missing)}")
+    return content
+
+
+def _checked_overrides(content: dict[str, Any], overrides: list[str], path: Path) -> list[str]:
+    """Return the overrides with values that NASLib takes for the type that the key has."""
+    if len(overrides) % 2:
+        raise ConfigError(f"overrides are pairs KEY VALUE; {overrides[-1]!r} stands alone")
+    options: list[str] = []
+    for key, value in zip(overrides[::2], overrides[1::2], strict=True):
+        section, _, name = key.rpartition(".")
+        keys = content.get(section) if section else content
+        if not isinstance(keys, dict) or name not in keys:
+            known = keys if isinstance(keys, dict) else content
+            raise ConfigError(
+                f"{key!r} is not a key of {path}, so it cannot be overridden; "
+                f"{section or 'the file'} has: {', '.join(map(str, known))}"
+            )
+        options += [key, _as_type_of(keys[name], key, value)]
+    return options
+
+
+def _as_type_of(current: Any, key: str, value: str) -> str:
+    """Write a value so that it keeps the type of the key's present one."""
+    literal = _literal(value)
+    number = isinstance(literal, int | float) and not isinstance(literal, bool)
+    if isinstance(current, bool):
+        fits, written = isinstance(literal, bool), repr(literal)
+    elif isinstance(current, float):
+        fits, written = number, repr(float(literal)) if number else ""
+    elif isinstance(current, int):
+        fits, written = number and literal == int(literal), repr(int(literal)) if number else ""
+    elif isinstance(current, str):
+        fits, written = True, value if isinstance(literal, str) else repr(value)
+    else:
+        fits, written = True, value
+    if not fits:
+        raise ConfigError(f"{key} must be of type {type(current).__name__}, not {value!r}")
+    return written
+
+
+def _literal(value: Any) -> Any:
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return value

@@ -1,0 +1,106 @@
+"""Cells are trained for real."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from naslib_diffusion.spaces import NASBench201
+from naslib_diffusion.transfer import CellNetwork, Recipe, load_cell, train_cell
+from naslib_diffusion.transfer.images import ImageSet
+from naslib_diffusion.transfer.network import live_edges
+
+SPACE = NASBench201()
+BEST = SPACE.parse(
+    "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|none~2|"
+)
+TINY = Recipe(epochs=3, batch_size=16, channels=4, cells=1, flip=False, crop=0)
+
+
+def stripes(n, seed):
+    """Images with horizontal or vertical stripes."""
+    random = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % 2
+    phase = torch.randint(2, (n,), generator=random)
+    rows = (torch.arange(8)[None] + phase[:, None]) % 2 * 200
+    images = rows[:, None, :, None].expand(n, 3, 8, 8).clone()
+    images[labels == 1] = images[labels == 1].mT
+    noise = torch.randint(50, images.shape, generator=random)
+    return ImageSet((images + noise).to(torch.uint8), labels, ("horizontal", "vertical"))
+
+
+TRAIN, TEST = stripes(64, 0), stripes(32, 1)
+
+
+def test_size_of_nasbench201_networks():
+    """Parameters (in millions) as NAS-Bench-201 gives them, CIFAR-10."""
+    all_3x3 = SPACE.parse(
+        "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|"
+        "+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+    )
+    count = sum(p.numel() for p in CellNetwork(all_3x3, 10).parameters())
+    assert count == pytest.approx(1.531546e6, rel=1e-6)
+
+
+def test_dead_edges_get_no_layers():
+    cell = SPACE.parse("|none~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|none~1|none~2|")
+    assert live_edges(cell) == [3]
+    nothing = SPACE.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
+    assert live_edges(nothing) == []
+    assert CellNetwork(nothing, 3, channels=2, cells=1)(torch.rand(2, 3, 8, 8)).shape == (2, 3)
+
+
+def test_copies_are_independent_networks():
+    images = torch.rand(4, 3, 8, 8)
+    pair = CellNetwork(BEST, 5, channels=4, cells=1, copies=2).eval()
+    both = pair(torch.cat([images, torch.rand(4, 3, 8, 8)], 1))
+    again = pair(torch.cat([images, torch.rand(4, 3, 8, 8)], 1))
+    assert torch.allclose(both[:, :5], again[:, :5], atol=1e-6)
+    assert not torch.allclose(both[:, 5:], again[:, 5:], atol=1e-6)
+
+
+def test_training_learns_and_can_be_stored(tmp_path):
+    trained = train_cell(BEST, TRAIN, TEST, dataclasses.replace(TINY, epochs=6))
+    assert trained.accuracy > 90
+    trained.save(tmp_path / "a.safetensors")
+    again = load_cell(tmp_path / "a.safetensors")
+    assert torch.allclose(again(TEST.images), trained(TEST.images), atol=1e-4)
+    assert (again.cell, again.classes, again.size) == (BEST, TEST.classes, 8)
+    trained.export(tmp_path / "a.pt")
+    scripted = torch.jit.load(tmp_path / "a.pt")
+    assert torch.allclose(scripted(TEST.images / 255), trained(TEST.images), atol=1e-3)
+
+
+def test_cut_off_training_goes_on(tmp_path):
+    class CutOff(Exception):
+        pass
+
+    def cut(epoch, loss):
+        if epoch == 2:
+            raise CutOff
+
+    path = tmp_path / "state.safetensors"
+    whole = train_cell(BEST, TRAIN, TEST, TINY)
+    with pytest.raises(CutOff):
+        train_cell(BEST, TRAIN, TEST, TINY, checkpoint=path, callback=cut)
+    epochs = []
+    rest = train_cell(
+        BEST, TRAIN, TEST, TINY, checkpoint=path, callback=lambda epoch, _: epochs.append(epoch)
+    )
+    assert epochs == [2, 3]  # the second was cut off before it was saved
+    assert torch.allclose(rest(TEST.images), whole(TEST.images), atol=1e-4)
+    assert not path.exists()
+
+
+def test_diverged_training_ends_early():
+    epochs = []
+    recipe = dataclasses.replace(TINY, lr=1e20)
+    trained = train_cell(BEST, TRAIN, TEST, recipe, callback=lambda epoch, _: epochs.append(epoch))
+    assert trained.accuracy != trained.accuracy
+    assert len(epochs) < recipe.epochs
+
+
+def test_file_that_is_no_cell_is_refused(tmp_path):
+    (tmp_path / "a.safetensors").write_bytes(b"x")
+    with pytest.raises(ValueError, match="cannot read the trained cell"):
+        load_cell(tmp_path / "a.safetensors")

@@ -1,0 +1,133 @@
+"""`naslib-diffusion transfer`, on tables and on images."""
+
+import csv
+import json
+
+import pytest
+from PIL import Image
+
+from naslib_diffusion import cli
+from naslib_diffusion.spaces import NASBench201
+from naslib_diffusion.transfer import load_cell
+
+SPACE = NASBench201()
+CELLS = list(SPACE)[::231]
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command in this process; return exit code, stdout and stderr."""
+
+    def call(*args):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(["transfer", *map(str, args)])
+        captured = capsys.readouterr()
+        return stop.value.code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def table(tmp_path):
+    lines = [f"{c},{c.operations.count(3)}.{i}" for i, c in enumerate(CELLS)]
+    path = tmp_path / "table.csv"
+    path.write_text("arch,accuracy\n" + "\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Two classes that a tiny network tells apart: dark and bright."""
+    folder = tmp_path_factory.mktemp("photos")
+    for name, low in (("dark", 0), ("bright", 150)):
+        (folder / name).mkdir()
+        for i in range(12):
+            Image.new("L", (8, 8), low + 5 * i).save(folder / name / f"{i}.png")
+    return folder
+
+
+QUICK = ("--epochs", 2, "--channels", 2, "--cells", 1, "--batch-size", 8, "--crop", 0)
+
+
+def values(path):
+    with path.open(newline="") as file:
+        return [(row["arch"], row["value"]) for row in csv.DictReader(file)]
+
+
+def test_on_a_table(run, table, tmp_path):
+    out = tmp_path / "out"
+    code, text, _ = run(
+        "--table", table, "--objective", "accuracy", *("--budget", 4, "--seeds", 1, "--out", out)
+    )
+    assert code == 0
+    assert "report.html" in text
+    assert len({arch for arch, _ in values(out / "trials.csv")[:4]}) == 4
+    settings = json.loads((out / "summary.json").read_text())["settings"]
+    assert (settings["prior"], settings["initial"]) == ("default", 0)
+    page = (out / "report.html").read_text()
+    assert "naslib-diffusion transfer" in page
+    assert "guided by other tasks from the first" in page
+
+
+def test_tables_as_prior(run, table, tmp_path):
+    args = ("--table", table, "--prior", f"{table}:accuracy", "--budget", 2, "--seeds", 1)
+    code, _, _ = run(*args, "--out", tmp_path / "out")
+    assert code == 0
+    best = max(float(line.split(",")[-1]) for line in table.read_text().splitlines()[1:])
+    found = [float(value) for _, value in values(tmp_path / "out" / "trials.csv")]
+    assert max(found) > 0.8 * best  # the prior is the table itself
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--space", "mobilenetv3", "--table", "x.csv"], "no prior ships for space 'mobilenetv3'"),
+        (["--table", "x.csv", "--prior", "missing.csv"], "cannot read table missing.csv"),
+        (["--table", "x.csv", "--prior", "no.safetensors"], "cannot read prior no.safetensors"),
+        (["--data", "missing"], "missing is not a folder"),
+        (["--data", ".", "--table", "x.csv"], "--table belongs to tables"),
+        (["--data", ".", "--space", "nasbenchgraph"], "trains cells of nasbench201"),
+    ],
+)
+def test_mistakes_are_one_line(run, tmp_path, args, message):
+    code, _, err = run(*args, "--out", tmp_path / "out")
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_on_images_and_resume(run, photos, tmp_path):
+    out = tmp_path / "out"
+    args = ("--data", photos, "--out", out, "--no-flip", *QUICK)
+    code, text, _ = run(*args, "--budget", 2, "--export", "pt")
+    assert code == 0
+    assert "24 images of 2 classes, 8 x 8" in text
+    trained = load_cell(out / "best.safetensors")
+    summary = json.loads((out / "summary.json").read_text())
+    assert str(trained.cell) == summary["best"]["arch"]
+    assert trained.classes == ("bright", "dark")
+    assert "load_cell" in (out / "report.html").read_text()
+    assert (out / "best.pt").stat().st_size
+    whole = values(out / "trials.csv")
+    code, _, err = run(*args, "--budget", 2)
+    assert code == 2
+    assert "is in use" in err
+    lines = (out / "trials.csv").read_text().splitlines(keepends=True)
+    (out / "trials.csv").write_text("".join(lines[:2]))  # as if it had been cut off
+    code, text, _ = run(*args, "--budget", 2, "--resume")
+    assert code == 0
+    assert "1 already done" in text
+    assert values(out / "trials.csv") == whole
+    code, _, err = run(*args, "--budget", 3, "--resume")
+    assert code == 2
+    assert "budget was 2, is 3" in err
+
+
+def test_one_class_is_refused(run, tmp_path):
+    (tmp_path / "data" / "only").mkdir(parents=True)
+    for i in range(3):
+        Image.new("L", (8, 8)).save(tmp_path / "data" / "only" / f"{i}.png")
+    code, _, err = run("--data", tmp_path / "data", "--out", tmp_path / "out")
+    assert code == 2
+    assert "one class only" in err
