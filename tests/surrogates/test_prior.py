@@ -29,7 +29,7 @@ def earlier(sign: float = 1.0, n: int = 60) -> EarlierSearch:
 
 
 def first(priors: list[EarlierSearch], n: int = 4) -> list[float]:
-    search = Search(SPACE, seed=0, initial=0 if priors else 1, priors=priors)
+    search = Search(SPACE, seed=0, initial=0 if priors else 1, prior=priors)
     values = []
     for _ in range(n):
         (arch,) = search.ask()
@@ -69,7 +69,7 @@ def test_a_prior_makes_predictions_better() -> None:
 
 
 def test_pending_points_are_not_asked_again_before_the_first_value() -> None:
-    search = Search(SPACE, seed=0, initial=0, priors=[earlier()])
+    search = Search(SPACE, seed=0, initial=0, prior=[earlier()])
     archs = [search.ask()[0] for _ in range(3)]
     assert len(set(archs)) == 3
     assert search.predict(archs[-1]) is None  # the unit of the objective is not known yet
