@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import importlib.util
 import json
 import math
 import statistics
@@ -189,8 +190,12 @@ def main(
     compares hypervolumes, part speed takes the time of a suggestion, part study runs one study of
     `--trials` trials in `--workers` processes on one SQLite file.
     """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
+    if not samplers and importlib.util.find_spec("cmaes") is None:
+        click.echo("cmaes is left out: it needs the package cmaes (extra [bench])")
+        samplers = (*(name for name in SAMPLERS if name != "cmaes"), "diffusion-space")
     parts = parts or ("quality",)
     samplers = samplers or (*SAMPLERS, "diffusion-space")
     if "quality" in parts:

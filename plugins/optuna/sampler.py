@@ -76,6 +76,8 @@ class DiffusionNAGSampler(BaseSampler):
         prior_studies: earlier studies over the same space, with as many objectives, whose trials
             (as they are now) tell where good ones are to be expected.
         device: where to compute, such as "cuda"; the CPU unless told.
+        predictions_as_user_attrs: whether to keep the predictions of proposals as user attributes,
+            which optuna-dashboard shows, instead of system attributes, which it does not.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -96,6 +98,7 @@ class DiffusionNAGSampler(BaseSampler):
         candidates: int = 32,
         prior_studies: Sequence[Study] = (),
         device: torch.device | str | None = None,
+        predictions_as_user_attrs: bool = False,
     ) -> None:
         startup = (
             (0 if prior_studies else STARTUP) if n_startup_trials is None else n_startup_trials
@@ -114,6 +117,7 @@ class DiffusionNAGSampler(BaseSampler):
         self._warn_independent_sampling = warn_independent_sampling
         self._group = group
         self._is_valid = is_valid
+        self._visible = predictions_as_user_attrs
         self._options = Options(
             startup, acquisition, candidates, allow_repeats, torch.device(device or "cpu")
         )
@@ -250,7 +254,7 @@ class DiffusionNAGSampler(BaseSampler):
             sharing.claim(study, trial, {**others, **params})
             if proposal.repeats or not rivals(study, trial, codec, proposal.arch, trials):
                 break
-        sharing.record(study, trial, proposal)
+        sharing.record(study, trial, proposal, self._visible)
         return params
 
     def _refresh(

@@ -41,10 +41,11 @@ def claimed(trial: FrozenTrial) -> dict[str, Any]:
     return {**params, **attributes.get("fixed_params", {}), **trial.params}
 
 
-def record(study: Study, trial: FrozenTrial, proposal: Proposal) -> None:
+def record(study: Study, trial: FrozenTrial, proposal: Proposal, visible: bool) -> None:
     """Keep what the surrogate predicted of a proposal, for dashboards and reports.
 
-    A number for each if the study has one objective, else lists.
+    A number for each if the study has one objective, else lists. As system attributes, or where
+    they are to be visible in optuna-dashboard, as user attributes.
     """
     if proposal.acquisition is None:
         return
@@ -55,5 +56,7 @@ def record(study: Study, trial: FrozenTrial, proposal: Proposal) -> None:
         one = len(means) == 1
         values["predicted_mean"] = means[0] if one else means
         values["predicted_sd"] = deviations[0] if one else deviations
+    storage = study._storage
+    keep = storage.set_trial_user_attr if visible else storage.set_trial_system_attr
     for key, value in values.items():
-        study._storage.set_trial_system_attr(trial._trial_id, f"{PREDICTION}:{key}", value)
+        keep(trial._trial_id, f"{PREDICTION}:{key}", value)

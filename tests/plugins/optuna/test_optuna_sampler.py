@@ -178,6 +178,13 @@ def test_predictions_are_readable_and_in_the_unit_of_the_objective() -> None:
     assert "diffusion_nag:acquisition" not in study.trials[0].system_attrs
 
 
+def test_predictions_can_be_made_visible_in_dashboards() -> None:
+    study = run(grid, 5, seed=0, n_startup_trials=3, predictions_as_user_attrs=True)
+    assert set(study.trials[-1].user_attrs) == {
+        f"diffusion_nag:{key}" for key in ("acquisition", "predicted_mean", "predicted_sd")
+    }
+
+
 def conditional(trial: optuna.Trial) -> float:
     if trial.suggest_categorical("kind", ("flat", "deep")) == "flat":
         return trial.suggest_float("width", 0, 1)
@@ -348,14 +355,13 @@ def test_claims_are_seen_before_parameters_are_suggested() -> None:
 
 
 def test_threads() -> None:
+    space = {"n": IntDistribution(0, 3), "k": CategoricalDistribution((0, 1, 2))}
     study = optuna.create_study(
-        sampler=DiffusionNAGSampler(seed=0, candidates=8, n_startup_trials=3)
+        sampler=DiffusionNAGSampler(seed=0, candidates=8, n_startup_trials=3, space=space)
     )
-    study.optimize(grid, n_trials=12, n_jobs=3)
-    assert len(study.trials) == 12
+    study.optimize(grid, n_trials=9, n_jobs=3)
     assert all(trial.state == TrialState.COMPLETE for trial in study.trials)
-    # the first ones did not know the search space
-    assert len(set(points(study))) >= 10
+    assert len(set(points(study))) == 9
 
 
 def test_single_values_and_changing_spaces() -> None:
