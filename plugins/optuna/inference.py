@@ -76,8 +76,9 @@ def rivals(
     codec: Codec[Any],
     arch: Any,
     before: Sequence[FrozenTrial],
-) -> bool:
-    """Whether another trial got the same architecture since `before` was read."""
+) -> list[int]:
+    """Return the numbers of trials that got the same architecture since `before` was read."""
+    found = []
     finished = {t.number for t in before if t.state.is_finished()}
     key = codec.space.canonical(arch)
     for other in study.get_trials(deepcopy=False):
@@ -86,10 +87,10 @@ def rivals(
         params = other.params if other.state.is_finished() else sharing.claimed(other)
         try:
             if codec.space.canonical(codec.read(params)) == key:
-                return True
+                found.append(other.number)
         except (KeyError, ValueError, TypeError):
             continue
-    return False
+    return found
 
 
 def seen(trials: Iterable[FrozenTrial], params: Mapping[str, Any]) -> bool:

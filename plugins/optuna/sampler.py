@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -241,19 +243,24 @@ class DiffusionNAGSampler(BaseSampler):
     ) -> dict[str, Any]:
         """Propose an architecture that no other trial has, and claim it.
 
-        A worker claims, then looks for the same claim by another. Whoever looks last sees it.
+        A worker claims, then looks for the same claim by another. Whoever looks last sees it, and
+        proposes anew; at random if the other was first, lest both come to the same again.
         """
+        options = self._options
         directions = study.directions
         params: dict[str, Any] = {}
         for _ in range(CLAIMS):
             trials = study.get_trials(deepcopy=False)
             history = read_history(trials, codec, directions, trial.number)
             priors = self._priors_for(codec, len(directions))
-            proposal = propose(history, codec, directions, self._options, priors, self._seed())
+            proposal = propose(history, codec, directions, options, priors, self._seed())
             params = codec.write(proposal.arch)
             sharing.claim(study, trial, {**others, **params})
-            if proposal.repeats or not rivals(study, trial, codec, proposal.arch, trials):
+            others_too = rivals(study, trial, codec, proposal.arch, trials)
+            if proposal.repeats or not others_too:
                 break
+            if min(others_too) < trial.number:
+                options = replace(options, startup=sys.maxsize)
         sharing.record(study, trial, proposal, self._visible)
         return params
 
