@@ -15,6 +15,13 @@ TABLE_BUDGET = 30
 """Evaluations of a table, unless told."""
 
 
+IMAGE_ONLY = frozenset(
+    ("size", "holdout", "epochs", "batch_size", "lr", "momentum", "weight_decay", "channels")
+    + ("cells", "flip", "crop", "device", "export")
+)
+"""Options that mean nothing without --data."""
+
+
 def image_options(command: Any) -> Any:
     """Add the options of --data."""
     number: dict[str, Any] = {"metavar": "X", "show_default": True}
@@ -123,6 +130,9 @@ def transfer(
         from naslib_diffusion.commands.transfer_images import run_images
 
         return run_images(context.params, explicit=explicit)
+    alone = sorted(IMAGE_ONLY.intersection(explicit))
+    if alone:
+        raise UserError(f"--{alone[0].replace('_', '-')} belongs to --data, images to train on")
     if context.params["budget"] is None:
         context.params["budget"] = TABLE_BUDGET
     if not resume:
