@@ -16,8 +16,21 @@ TABLE_BUDGET = 30
 
 
 IMAGE_ONLY = frozenset(
-    ("size", "holdout", "epochs", "batch_size", "lr", "momentum", "weight_decay", "channels")
-    + ("cells", "flip", "crop", "device", "export")
+    [
+        "size",
+        "holdout",
+        "epochs",
+        "batch_size",
+        "lr",
+        "momentum",
+        "weight_decay",
+        "channels",
+        "cells",
+        "flip",
+        "crop",
+        "device",
+        "export",
+    ]
 )
 """Options that mean nothing without --data."""
 
