@@ -29,6 +29,8 @@ MIN_NOISE, MAX_NOISE = 1e-4, 1.0
 LENGTH_PRIOR = 0.3, 1.0
 """Mean and deviation of log(length / sqrt(parameters)): the more parameters, the smoother in each
 (Hvarfner et al., ICML 2024)."""
+NUMBER_PRIOR = -0.7, 1.0
+"""The same for numbers, which range over [0, 1]; few functions are flat over all of it."""
 WEIGHT_PRIOR = 0.0, 0.7
 """Mean and deviation of the logarithm of a choice's own distance to all others."""
 EMBEDDING_PRIOR = 0.0, 1.0
@@ -189,11 +191,14 @@ class ProductKernel:
         """Return mean and deviation of the normal prior of the parameters."""
         scale = 0.5 * math.log(self.parameters)
         length = (LENGTH_PRIOR[0] + scale, LENGTH_PRIOR[1])
+        number = (NUMBER_PRIOR[0] + scale, NUMBER_PRIOR[1])
         priors = {
             "lengths": length, "weights": WEIGHT_PRIOR, "places": EMBEDDING_PRIOR,
             "count_length": length, "variances": VARIANCE_PRIOR, "noise": NOISE_PRIOR,
         }  # fmt: skip
         rows = [priors[name] for name, size in self.sizes.items() for _ in range(size)]
+        for parameter in self.layout.parameter[~self._one_hot].tolist():
+            rows[parameter] = number  # lengths come first
         mean, deviation = torch.tensor(rows, dtype=torch.double).T
         return mean, deviation
 

@@ -246,8 +246,7 @@ def test_two_processes(tmp_path):
             from toy import SMALL
 
             from naslib_diffusion.diffusion import TrainConfig, train
-            from naslib_diffusion.diffusion.config import noise_levels
-from naslib_diffusion.diffusion.processes import make_processes
+            from naslib_diffusion.diffusion.processes import make_processes
             from naslib_diffusion.spaces import NASBench201
 
             torch.set_num_threads(1)
