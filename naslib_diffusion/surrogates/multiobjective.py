@@ -87,8 +87,7 @@ class LogExpectedHypervolumeImprovement:
 def reference_point(points: Tensor) -> Tensor:
     """Return a point `MARGIN` of the range below the worst values seen, `m` from `n x m`.
 
-    With one just below the front, the ends of the front counted for less, and searches on
-    NAS-Bench-201 (accuracy against latency) dominated less after 60 evaluations.
+    Farther away than one just below the front, so that the ends of the front count too.
     """
     worst = points.amin(0)
     spread = points.amax(0) - worst
