@@ -85,7 +85,7 @@ def test_other_processes_give_the_same_trials_whatever_the_hash_seed() -> None:
 
 def test_reseeding_changes_what_is_proposed() -> None:
     def proposals(reseed: bool) -> dict[str, Any]:
-        study = run(mixed, 4, seed=1, n_startup_trials=2)
+        study = run(mixed, 4, seed=1, n_startup_trials=9)  # so that the proposal is a random one
         if reseed:
             study.sampler.reseed_rng()
         return study.ask({"x": FloatDistribution(-1, 1), "n": IntDistribution(1, 8)}).params
@@ -242,10 +242,10 @@ def test_constraints_keep_proposals_feasible() -> None:
         return x
 
     study = run(objective, 22, "maximize", seed=0, n_startup_trials=8)
-    late = [t for t in study.trials[12:] if all(c <= 0 for c in t.constraints.values())]
-    assert len(late) >= 5
+    # the optimum lies on the boundary, where it is a matter of rounding who is feasible
+    assert all(max(t.constraints.values()) < 0.01 for t in study.trials[12:])
     best = max(t.value for t in study.trials if all(c <= 0 for c in t.constraints.values()))
-    assert best > 0.4
+    assert best > 0.49
 
 
 def test_constraints_of_older_studies_are_read() -> None:
