@@ -20,6 +20,26 @@ POSITIVE = click.IntRange(min=1)
 SEED = click.IntRange(min=0, max=2**31 - 1)
 """Range of seeds; room for 2**31 more, counted up from the first."""
 
+# of the commands that run searches
+seeds_option = click.option(
+    "--seeds", metavar="N", type=POSITIVE, default=3, show_default=True, help="Independent runs."
+)
+seed_option = click.option(
+    "--seed", metavar="N", type=SEED, default=0, show_default=True, help="First seed."
+)
+batch_option = click.option(
+    "--batch",
+    metavar="N",
+    type=POSITIVE,
+    default=1,
+    show_default=True,
+    help="Evaluations asked for at a time.",
+)
+resume_option = click.option(
+    "--resume", is_flag=True, help="Go on with the run in --out, with its settings."
+)
+quiet_option = click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+
 
 def table_options(command: F) -> F:
     """Add the options that name a table."""

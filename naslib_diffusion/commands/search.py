@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from naslib_diffusion.commands.errors import Interrupted, UserError
-from naslib_diffusion.commands.options import POSITIVE, SEED, make_table, table_options
+from naslib_diffusion.commands.options import (
+    POSITIVE,
+    batch_option,
+    make_table,
+    quiet_option,
+    resume_option,
+    seed_option,
+    seeds_option,
+    table_options,
+)
 
 if TYPE_CHECKING:
     from naslib_diffusion.runs import Evaluation, Results, RunFolder, Settings
@@ -28,10 +37,8 @@ DEFAULT_BENCHMARK = "nasbench201/cifar100"
     show_default=True,
     help="Evaluations of each seed.",
 )
-@click.option(
-    "--seeds", metavar="N", type=POSITIVE, default=3, show_default=True, help="Independent runs."
-)
-@click.option("--seed", metavar="N", type=SEED, default=0, show_default=True, help="First seed.")
+@seeds_option
+@seed_option
 @click.option(
     "--initial",
     metavar="N",
@@ -40,14 +47,7 @@ DEFAULT_BENCHMARK = "nasbench201/cifar100"
     show_default=True,
     help="Random evaluations to start.",
 )
-@click.option(
-    "--batch",
-    metavar="N",
-    type=POSITIVE,
-    default=1,
-    show_default=True,
-    help="Evaluations asked for at a time.",
-)
+@batch_option
 @click.option(
     "--strategy",
     type=click.Choice(["guided", "random", "mutation", "mutation+random"]),
@@ -68,8 +68,8 @@ DEFAULT_BENCHMARK = "nasbench201/cifar100"
     type=click.Path(path_type=Path),
     help="Folder of the results.  [default: runs/search-NAME-TIME]",
 )
-@click.option("--resume", is_flag=True, help="Go on with the run in --out, with its settings.")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@resume_option
+@quiet_option
 @click.pass_context
 def search(
     context: click.Context, /, out: Path | None, resume: bool, quiet: bool, **_: Any

@@ -8,7 +8,15 @@ from typing import Any
 import click
 
 from naslib_diffusion.commands.errors import UserError
-from naslib_diffusion.commands.options import POSITIVE, SEED, table_options
+from naslib_diffusion.commands.options import (
+    POSITIVE,
+    batch_option,
+    quiet_option,
+    resume_option,
+    seed_option,
+    seeds_option,
+    table_options,
+)
 from naslib_diffusion.commands.search import run_search
 
 TABLE_BUDGET = 30
@@ -89,10 +97,8 @@ def image_options(command: Any) -> Any:
     type=POSITIVE,
     help="Evaluations of each seed, or cells to train.  [default: 30 of a table, 5 to train]",
 )
-@click.option(
-    "--seeds", metavar="N", type=POSITIVE, default=3, show_default=True, help="Independent runs."
-)
-@click.option("--seed", metavar="N", type=SEED, default=0, show_default=True, help="First seed.")
+@seeds_option
+@seed_option
 @click.option(
     "--initial",
     metavar="N",
@@ -101,14 +107,7 @@ def image_options(command: Any) -> Any:
     show_default=True,
     help="Random evaluations to start.",
 )
-@click.option(
-    "--batch",
-    metavar="N",
-    type=POSITIVE,
-    default=1,
-    show_default=True,
-    help="Evaluations asked for at a time.",
-)
+@batch_option
 @click.option(
     "--strategy",
     type=click.Choice(["guided", "random", "mutation"]),
@@ -117,8 +116,8 @@ def image_options(command: Any) -> Any:
     help="Where candidates come from.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the results.")
-@click.option("--resume", is_flag=True, help="Go on with the run in --out, with its settings.")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@resume_option
+@quiet_option
 @click.pass_context
 def transfer(
     context: click.Context, /, out: Path | None, resume: bool, quiet: bool, **_: Any
