@@ -13,15 +13,10 @@ from tqdm import tqdm
 
 from naslib_diffusion import Search
 from naslib_diffusion.spaces import NASBench201
-from naslib_diffusion.transfer.dataset import (
-    AwareConfig,
-    DataPrior,
-    DatasetAwareSurrogate,
-    describe,
-    image_encoder,
-)
+from naslib_diffusion.transfer.dataset import describe, image_encoder
 from naslib_diffusion.transfer.images import ImageSet
 from naslib_diffusion.transfer.priors import load_priors
+from naslib_diffusion.transfer.task_kernel import TaskKernelPrior, TaskKernelSurrogate
 from naslib_diffusion.transfer.training import Recipe, train_cell
 
 
@@ -33,13 +28,14 @@ def image_set(source: str, per_class: int, folder: Path) -> ImageSet:
     return ImageSet(pixels, labels[rows], tuple(map(str, range(10))))
 
 
-def data_prior(meta: Path, source: str, fashion: Path, train: ImageSet, seed: int) -> DataPrior:
+def data_prior(
+    meta: Path, source: str, fashion: Path, train: ImageSet, seed: int
+) -> TaskKernelPrior:
     """Learn from all tasks of the meta-dataset but those of `source`; describe the new images."""
-    from naslib_diffusion.benchmarks.dataset_aware import INPUTS, load_tasks
+    from naslib_diffusion.benchmarks.dataset_aware import load_tasks
 
-    tables = [task.table for task in load_tasks(meta, fashion, without=source)]
-    surrogate = DatasetAwareSurrogate(NASBench201(), INPUTS, AwareConfig(seed=seed))
-    surrogate.train_on(tables)
+    results = [task.results for task in load_tasks(meta, fashion, without=source)]
+    surrogate = TaskKernelSurrogate.fit(NASBench201(), results)
     return surrogate.for_data(describe(train.images, train.labels, image_encoder(), seed=seed))
 
 
