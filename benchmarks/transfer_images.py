@@ -91,7 +91,12 @@ def main(
     }
     if meta is not None:
         aware = data_prior(meta, source, fashion, train, seed)
-        plans = {"dataset-aware prior": (aware, "guided", guided_budget), **plans}
+        both = (*load_priors(["default"], space), aware)
+        plans = {
+            "dataset-aware prior": (aware, "guided", guided_budget),
+            "both priors": (both, "guided", guided_budget),
+            **plans,
+        }
     rows: list[dict[str, object]] = []
     for name, (prior, strategy, budget) in plans.items():
         search = Search(space, strategy=strategy, prior=prior, seed=seed)

@@ -30,13 +30,13 @@ from naslib_diffusion.transfer.task_results import DataSetSpace, Earlier, TaskRe
 
 KEY = "naslib_diffusion_task_kernel"
 
-LENGTH_FACTORS = (0.7, 1.4, 2.8)
+LENGTH_FACTORS = (0.35, 0.7, 1.4, 2.8)
 """Length scales of architectures that are tried, in units of the median distance."""
 
-NOISES = (0.1, 0.3, 1.0)
+NOISES = (0.1, 0.3, 1.0, 3.0)
 """Noise variances that are tried, for a variance of 1 that data sets share."""
 
-SHARES = (0.0, 0.1, 0.3, 1.0)
+SHARES = (0.0, 0.1, 0.3, 1.0, 3.0)
 """Variances `c_i` that are tried, of what data sets that are alike share beyond that."""
 
 LEVEL = 1.0
@@ -109,7 +109,8 @@ class TaskKernelSurrogate:
             likeness = self._likeness(groups, self.chosen)[0]
         weights = torch.zeros(len(self._cells[0])).double()
         weights.index_add_(0, self.earlier.which, self._weights * likeness[self.earlier.task])
-        return TaskKernelPrior(self, weights)
+        level = self.expected(self.earlier.x, weights)
+        return TaskKernelPrior(self, weights, float(level.mean()), float(level.std()) or 1.0)
 
     def expected(self, x: Tensor, weights: Tensor) -> Tensor:
         """Return the mean at encodings, `B x *shape`, under weights of the distinct cells."""
@@ -212,11 +213,12 @@ class TaskKernelPrior:
 
     of_all: TaskKernelSurrogate
     weights: Tensor
+    center: float
+    spread: float
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the expected result, standardised, `B x *shape` to `B`."""
-        mean: Tensor = self.of_all.expected(x, self.weights)
-        return mean
+        return (self.of_all.expected(x, self.weights) - self.center) / self.spread
 
     def belief(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map encodings (`B x *shape`) to mean and relative deviation, `B` each."""

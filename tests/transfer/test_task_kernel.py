@@ -60,7 +60,9 @@ def test_mean_is_that_of_the_whole_process(aware, tasks):
         alone = torch.zeros(len(aware._cells[0])).double()
         alone[aware.earlier.which[row]] = weight * likeness[aware.earlier.task[row]]
         total = total + aware.expected(new, alone)
-    assert torch.allclose(aware.for_data(data)(new), total, atol=1e-8)
+    prior = aware.for_data(data)
+    assert torch.allclose(prior.spread * prior(new) + prior.center, total, atol=1e-8)
+    assert float(prior(aware.earlier.x).std()) == pytest.approx(1)
 
 
 def test_without_data_sets_all_are_alike(tasks):
