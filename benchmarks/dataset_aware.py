@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,18 +23,30 @@ from naslib_diffusion.transfer.dataset import (
     describe,
     image_encoder,
 )
+from naslib_diffusion.transfer.meta import MetaSurrogate
+from naslib_diffusion.transfer.task_kernel import TaskKernelSurrogate
+from naslib_diffusion.transfer.task_results import TaskResults
 
-INPUTS = 47
 LEAST_CELLS = 8
 """Tasks with fewer finished cells are left out."""
+
+WAYS = ("seen", "hidden", "without", "shipped", "both")
+"""Features seen; hidden from the same model; a model without; the prior that ships for cells; the
+mean of the first and the last."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task of the meta-dataset: its source and table."""
+    """A task of the meta-dataset: its source of images and its results."""
 
     source: str
-    table: TaskTable
+    results: TaskResults
+
+    def table(self) -> TaskTable:
+        """Return the results as the network reads them."""
+        own = self.results
+        x = torch.cat(NASBench201().features(own.x), -1)
+        return TaskTable(x.float(), own.y.float(), own.data)
 
 
 def load_tasks(folder: Path, fashion: Path, without: str | None = None) -> list[Task]:
@@ -55,7 +66,7 @@ def load_tasks(folder: Path, fashion: Path, without: str | None = None) -> list[
                 found.setdefault(int(row["task"]), []).append(pair)
     tasks = []
     with (folder / "tasks.csv").open(newline="") as file:
-        for row in tqdm(list(csv.DictReader(file)), desc="data sets"):
+        for row in tqdm(list(csv.DictReader(file)), desc="data sets", disable=None):
             pairs = found.get(int(row["task"]), [])
             if len(pairs) < LEAST_CELLS or row["source"] == without:
                 continue
@@ -65,10 +76,10 @@ def load_tasks(folder: Path, fashion: Path, without: str | None = None) -> list[
             )  # fmt: skip
             images, labels = make_task(spec, fashion).train
             data = describe((255 * images).to(torch.uint8), labels, encoder, seed=spec.seed)
-            x = torch.cat(space.features(space.encode([space.parse(a) for a, _ in pairs])), -1)
-            y = torch.tensor([value for _, value in pairs])
+            x = space.encode([space.parse(arch) for arch, _ in pairs])
+            y = torch.tensor([value for _, value in pairs], dtype=torch.double)
             y = (y - y.mean()) / y.std().clamp(min=1e-3)
-            tasks.append(Task(spec.source, TaskTable(x.float(), y, data)))
+            tasks.append(Task(spec.source, TaskResults(x, y, data)))
     return tasks
 
 
@@ -78,34 +89,98 @@ def spearman(a: Tensor, b: Tensor) -> float:
     return float(torch.corrcoef(ranks)[0, 1])
 
 
+def by_kernel(train: Sequence[Task], seed: int) -> Callable[[Task], dict[str, Tensor]]:
+    """Fit the closed-form surrogate with data sets and without; it has nothing random."""
+    results = [task.results for task in train]
+    aware = TaskKernelSurrogate.fit(NASBench201(), results)
+    blind = TaskKernelSurrogate.fit(NASBench201(), results, sees=False)
+    unseen = blind.for_data(None)
+
+    def predict(task: Task) -> dict[str, Tensor]:
+        x, data = task.results.x, task.results.data
+        return {"seen": aware.for_data(data)(x), "hidden": aware.for_data(None)(x),
+                "without": unseen(x)}  # fmt: skip
+
+    return predict
+
+
+def by_network(train: Sequence[Task], seed: int) -> Callable[[Task], dict[str, Tensor]]:
+    """Train the set encoder's surrogate with data sets and without."""
+    tables = [task.table() for task in train]
+    inputs = tables[0].x.shape[1]
+    aware = DatasetAwareSurrogate(NASBench201(), inputs, AwareConfig(seed=seed))
+    blind = DatasetAwareSurrogate(NASBench201(), inputs, AwareConfig(seed=seed, unknown=1.0))
+    for model in (aware, blind):
+        model.train_on(tables)
+
+    def predict(task: Task) -> dict[str, Tensor]:
+        table = task.table()
+        return {"seen": aware(table.x, table.data).double(),
+                "hidden": aware(table.x, None).double(),
+                "without": blind(table.x, None).double()}  # fmt: skip
+
+    return predict
+
+
+MODELS = {"kernel": by_kernel, "network": by_network}
+
+
 def judge(
-    train: Sequence[Task], test: Sequence[Task], seed: int, config: AwareConfig
+    model: str, train: Sequence[Task], test: Sequence[Task], seed: int
 ) -> list[dict[str, float]]:
-    """Return rank correlation and regret on each held-out task, with features and without.
+    """Return rank correlation and regret on each held-out task, in each of the `WAYS`.
 
     Regret is that of the predicted best among the measured cells, in standard deviations.
     """
-    space = NASBench201()
-    aware = DatasetAwareSurrogate(space, INPUTS, dataclasses.replace(config, seed=seed))
-    aware.train_on([task.table for task in train])
-    blind = DatasetAwareSurrogate(
-        space, INPUTS, dataclasses.replace(config, seed=seed, unknown=1.0)
-    )
-    blind.train_on([task.table for task in train])
+    predict, shipped = MODELS[model](train, seed), MetaSurrogate.load("default", NASBench201())
     rows = []
     for task in test:
-        table = task.table
-        predicted = {
-            "with": aware(table.x, table.data),
-            "hidden": aware(table.x, None),
-            "without": blind(table.x, None),
-        }
+        predicted, y = predict(task), task.results.y
+        predicted["shipped"] = shipped(task.results.x)
+        predicted["both"] = _standard(predicted["seen"]) + _standard(predicted["shipped"])
         row = {}
-        for name, values in predicted.items():
-            row[f"rho {name}"] = spearman(values, table.y)
-            row[f"regret {name}"] = float(table.y.max() - table.y[values.argmax()])
+        for way in WAYS:
+            values = predicted[way]
+            row[f"rho {way}"] = spearman(values, y)
+            row[f"regret {way}"] = float(y.max() - y[values.argmax()])
         rows.append(row)
     return rows
+
+
+def _standard(values: Tensor) -> Tensor:
+    return (values - values.mean()) / values.std()
+
+
+def splits(tasks: Sequence[Task], folds: int, seed: int) -> dict[str, list[list[int]]]:
+    """Return which tasks are held out together: random folds, and each source of images."""
+    order = torch.randperm(len(tasks), generator=torch.Generator().manual_seed(seed)).tolist()
+    found = {f"{folds}-fold": [order[i::folds] for i in range(folds)]}
+    for source in ("digits", "fashion"):
+        found[f"no {source}"] = [[i for i, task in enumerate(tasks) if task.source == source]]
+    return found
+
+
+def summarise(name: str, found: list[dict[int, dict[str, float]]]) -> dict[str, object]:
+    """Average over seeds for each task, then over tasks; gains are paired by task.
+
+    Args:
+        name: of the split.
+        found: for each seed what was found on each task.
+    """
+    tasks = sorted(found[0])
+    row: dict[str, object] = {"split": name, "held-out tasks": len(tasks)}
+    for kind in ("rho", "regret"):
+        values = {
+            way: torch.tensor([[seed[i][f"{kind} {way}"] for i in tasks] for seed in found])
+            for way in WAYS
+        }
+        for way in WAYS:
+            row[f"{kind} {way}"] = f"{values[way].nanmean():.3f}"
+        gains = (values["seen"] - values["without"]).nanmean(0)
+        gains = gains[gains.isfinite()]
+        error = float(gains.std()) / len(gains) ** 0.5
+        row[f"{kind} gain"] = f"{gains.mean():+.3f} ({error:.3f})"
+    return row
 
 
 @click.command()
@@ -121,37 +196,48 @@ def judge(
     default=FASHION,
     help="Folder of Fashion-MNIST (Debian: dataset-fashion-mnist).",
 )
+@click.option("--model", type=click.Choice(list(MODELS)), default="kernel", show_default=True)
 @click.option("--folds", default=6, show_default=True)
-@click.option("--seeds", default=2, show_default=True)
+@click.option("--seeds", default=10, show_default=True, help="Of folds and networks.")
+@click.option(
+    "--ship",
+    type=click.Path(path_type=Path),
+    help="Only fit the closed-form surrogate to all tasks, and write it to this file.",
+)
 @out_option
-def main(meta: Path, fashion: Path, folds: int, seeds: int, out: Path | None) -> None:
+def main(
+    meta: Path,
+    fashion: Path,
+    model: str,
+    folds: int,
+    seeds: int,
+    ship: Path | None,
+    out: Path | None,
+) -> None:
     """Rank correlation and regret on tasks, and on a source of images, never seen in training."""
     torch.set_num_threads(1)
     tasks = load_tasks(meta, fashion)
-    rows: list[dict[str, object]] = []
-    splits = {f"{folds}-fold": [tasks[i::folds] for i in range(folds)]}
-    for source in ("digits", "fashion"):
-        splits[f"no {source}"] = [[task for task in tasks if task.source == source]]
-    for name, parts in splits.items():
-        found = []
-        for seed in range(seeds):
-            for held in tqdm(parts, desc=f"{name}, seed {seed}"):
-                kept = [task for task in tasks if all(task is not other for other in held)]
-                found += judge(kept, held, seed, AwareConfig())
-        row: dict[str, object] = {"split": name, "held-out tasks": sum(map(len, parts))}
-        for kind in ("rho", "regret"):
-            for which in ("with", "hidden", "without"):
-                values = torch.tensor([r[f"{kind} {which}"] for r in found])
-                row[f"{kind} {which}"] = f"{values.nanmean():.3f}"
-            difference = torch.tensor([r[f"{kind} with"] - r[f"{kind} without"] for r in found])
-            difference = difference[difference.isfinite()].view(-1)
-            error = difference.std() / (len(difference) / seeds) ** 0.5
-            row[f"{kind} gain"] = f"{difference.mean():+.3f} ({error:.3f})"
-        rows.append(row)
-    triples = sum(len(task.table.y) for task in tasks)
-    note = "gain: with features less without, paired by task; in brackets its standard error"
-    show(f"{triples:,} triples of {len(tasks)} tasks, {seeds} seeds", rows, [note])
-    save(out, "dataset_aware", rows, folds=folds, seeds=seeds, triples=triples)
+    if ship is not None:
+        surrogate = TaskKernelSurrogate.fit(NASBench201(), [task.results for task in tasks])
+        surrogate.save(ship, {"tasks": len(tasks)})
+        click.echo(f"{ship}: {surrogate.chosen}")
+        return
+    found: dict[str, list[dict[int, dict[str, float]]]] = {}
+    for seed in range(seeds):
+        for name, parts in splits(tasks, folds, seed).items():
+            if seed and len(parts) == 1 and model == "kernel":
+                continue  # nothing random is left
+            own: dict[int, dict[str, float]] = {}
+            for held in tqdm(parts, desc=f"{name}, seed {seed}", disable=None):
+                kept = [task for i, task in enumerate(tasks) if i not in set(held)]
+                judged = judge(model, kept, [tasks[i] for i in held], seed)
+                own.update(zip(held, judged, strict=True))
+            found.setdefault(name, []).append(own)
+    rows = [summarise(name, each) for name, each in found.items()]
+    triples = sum(len(task.results.y) for task in tasks)
+    note = "gain: seen less without, paired by task; in brackets its standard error over tasks"
+    show(f"{model}: {triples:,} triples of {len(tasks)} tasks, {seeds} seeds", rows, [note])
+    save(out, f"dataset_aware_{model}", rows, folds=folds, seeds=seeds, triples=triples)
 
 
 if __name__ == "__main__":

@@ -13,15 +13,10 @@ from tqdm import tqdm
 
 from naslib_diffusion import Search
 from naslib_diffusion.spaces import NASBench201
-from naslib_diffusion.transfer.dataset import (
-    AwareConfig,
-    DataPrior,
-    DatasetAwareSurrogate,
-    describe,
-    image_encoder,
-)
+from naslib_diffusion.transfer.dataset import describe, image_encoder
 from naslib_diffusion.transfer.images import ImageSet
 from naslib_diffusion.transfer.priors import load_priors
+from naslib_diffusion.transfer.task_kernel import TaskKernelPrior, TaskKernelSurrogate
 from naslib_diffusion.transfer.training import Recipe, train_cell
 
 
@@ -33,13 +28,14 @@ def image_set(source: str, per_class: int, folder: Path) -> ImageSet:
     return ImageSet(pixels, labels[rows], tuple(map(str, range(10))))
 
 
-def data_prior(meta: Path, source: str, fashion: Path, train: ImageSet, seed: int) -> DataPrior:
+def data_prior(
+    meta: Path, source: str, fashion: Path, train: ImageSet, seed: int
+) -> TaskKernelPrior:
     """Learn from all tasks of the meta-dataset but those of `source`; describe the new images."""
-    from naslib_diffusion.benchmarks.dataset_aware import INPUTS, load_tasks
+    from naslib_diffusion.benchmarks.dataset_aware import load_tasks
 
-    tables = [task.table for task in load_tasks(meta, fashion, without=source)]
-    surrogate = DatasetAwareSurrogate(NASBench201(), INPUTS, AwareConfig(seed=seed))
-    surrogate.train_on(tables)
+    results = [task.results for task in load_tasks(meta, fashion, without=source)]
+    surrogate = TaskKernelSurrogate.fit(NASBench201(), results)
     return surrogate.for_data(describe(train.images, train.labels, image_encoder(), seed=seed))
 
 
@@ -95,7 +91,12 @@ def main(
     }
     if meta is not None:
         aware = data_prior(meta, source, fashion, train, seed)
-        plans = {"dataset-aware prior": (aware, "guided", guided_budget), **plans}
+        both = (*load_priors(["default"], space), aware)
+        plans = {
+            "dataset-aware prior": (aware, "guided", guided_budget),
+            "both priors": (both, "guided", guided_budget),
+            **plans,
+        }
     rows: list[dict[str, object]] = []
     for name, (prior, strategy, budget) in plans.items():
         search = Search(space, strategy=strategy, prior=prior, seed=seed)

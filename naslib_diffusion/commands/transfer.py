@@ -89,7 +89,9 @@ def image_options(command: Any) -> Any:
     default=("default",),
     show_default=True,
     help="What other tasks say: `default` ships for nasbench201; or a .safetensors file, or "
-    "tables of other tasks, FILE or FILE:COLUMN; may be given several times.",
+    "tables of other tasks, FILE or FILE:COLUMN; may be given several times. With --data also "
+    "`cells`, from large data sets, `images`, from small ones that look like yours, or `none`; "
+    "`default` is both.",
 )
 @click.option(
     "--budget",

@@ -63,17 +63,18 @@ def _prepare(params: dict[str, Any]) -> tuple[ImageSet, ImageSettings, Sequence[
     from naslib_diffusion.spaces import NASBench201
     from naslib_diffusion.transfer.image_search import ImageSettings, fingerprint
     from naslib_diffusion.transfer.images import ImageError, load_images
-    from naslib_diffusion.transfer.priors import load_priors
+    from naslib_diffusion.transfer.priors import image_prior_names, load_image_priors
     from naslib_diffusion.transfer.training import Recipe
 
     if params["space"] not in (None, NASBench201.name):
         raise UserError(f"--data trains cells of nasbench201, not of {params['space']!r}")
     if params["device"].startswith("cuda") and not torch.cuda.is_available():
         raise UserError("--device cuda: there is no GPU that PyTorch can use")
-    names = [name for name in params["prior"] if name != "none"]
+    names = image_prior_names([name for name in params["prior"] if name != "none"])
     try:
-        prior = load_priors(names, NASBench201())
         images = load_images(params["data"], params["size"], quiet=params["quiet"])
+        train, _ = images.split(params["holdout"], params["seed"])
+        prior = load_image_priors(names, train, params["seed"])
     except (ValueError, ImageError) as error:
         raise UserError(str(error)) from None
     recipe = Recipe(
@@ -86,7 +87,7 @@ def _prepare(params: dict[str, Any]) -> tuple[ImageSet, ImageSettings, Sequence[
         data=str(params["data"].absolute()),
         budget=params["budget"] or BUDGET,
         strategy=params["strategy"],
-        prior=tuple(params["prior"]),
+        prior=names or ("none",),
         size=images.images.shape[-1],
         holdout=params["holdout"],
         seed=params["seed"],
@@ -100,8 +101,8 @@ def _announce(images: ImageSet, settings: ImageSettings, done: int) -> None:
     skipped = f", {len(images.skipped)} files left out" if images.skipped else ""
     click.echo(
         f"{settings.data}: {len(images):,} images of {len(images.classes)} classes, "
-        f"{settings.size} x {settings.size}{skipped}; {settings.budget} cells to train"
-        + (f", {done} already done" if done else "")
+        f"{settings.size} x {settings.size}{skipped}; {settings.budget} cells to train, "
+        f"prior: {', '.join(settings.prior)}" + (f", {done} already done" if done else "")
     )
 
 

@@ -37,7 +37,12 @@ def render_image_report(summary: Mapping[str, Any], trials: Sequence[Evaluation]
             for t in sorted(trials, key=lambda t: (math.isnan(t.value), -t.value, t.step))
         ],
         best=draw_cell(space.parse(summary["best"]["arch"])),
-        settings={**summary["settings"], **summary["settings"]["recipe"], "recipe": None},
+        settings={
+            **summary["settings"],
+            **summary["settings"]["recipe"],
+            "prior": ", ".join(summary["settings"]["prior"]),
+            "recipe": None,
+        },
         nodes=NODES,
         radius=RADIUS,
         labels=LABELS,

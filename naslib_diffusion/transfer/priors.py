@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.surrogates import make_surrogate
 from naslib_diffusion.surrogates.prior import EarlierSearch, Prior
 from naslib_diffusion.tables import Direction, TableError, load_csv
-from naslib_diffusion.transfer.meta import MetaSurrogate, whole_space
+from naslib_diffusion.transfer.dataset import describe, has_image_encoder, image_encoder
+from naslib_diffusion.transfer.meta import SHIPPED, MetaSurrogate, whole_space
+from naslib_diffusion.transfer.task_kernel import TaskKernelSurrogate
+
+if TYPE_CHECKING:
+    from naslib_diffusion.transfer.images import ImageSet
+
+IMAGES = SHIPPED / "images.safetensors"
+"""What cells do on small image data sets; see `task_kernel`."""
 
 
 def load_priors(
@@ -28,6 +37,37 @@ def load_priors(
         ValueError: if one cannot be read, or is of another space; in one line.
     """
     return tuple(_load(name, space, direction) for name in names)
+
+
+def image_prior_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Write "default" out: "cells", and "images" where the image encoder is installed."""
+    found = list[str]()
+    for name in names:
+        both = ["cells", "images"] if has_image_encoder() else ["cells"]
+        found += both if name == "default" else [name]
+    return tuple(dict.fromkeys(found))
+
+
+def load_image_priors(names: Sequence[str], train: ImageSet, seed: int) -> tuple[Prior, ...]:
+    """Return the priors of a search on images.
+
+    Args:
+        names: "cells" for the meta-surrogate that ships, "images" for what cells do on small data
+            sets that look alike, or as in `load_priors`.
+        train: training images.
+        seed: of the choice of images that are looked at.
+
+    Raises:
+        ValueError: if one cannot be read, or the image encoder is missing; in one line.
+    """
+    space, found = NASBench201(), list[Prior]()
+    for name in names:
+        if name == "images":
+            data = describe(train.images, train.labels, image_encoder(), seed=seed)
+            found.append(TaskKernelSurrogate.load(IMAGES, space).for_data(data))
+        else:
+            found.append(_load("default" if name == "cells" else name, space, "maximize"))
+    return tuple(found)
 
 
 def _load(name: str, space: Space[Any], direction: Direction) -> Prior:

@@ -71,6 +71,21 @@ def test_training_learns_and_can_be_stored(tmp_path):
     assert torch.allclose(scripted(TEST.images / 255), trained(TEST.images), atol=1e-3)
 
 
+def test_onnx_export_computes_the_same(tmp_path):
+    onnx = pytest.importorskip("onnx", reason="ONNX export needs the package onnx")
+    pytest.importorskip("onnxscript", reason="ONNX export needs the package onnxscript")
+    from onnx.reference import ReferenceEvaluator
+
+    trained = train_cell(BEST, TRAIN, TEST, dataclasses.replace(TINY, epochs=1))
+    trained.export(tmp_path / "a.onnx")
+    model = onnx.load(tmp_path / "a.onnx")
+    onnx.checker.check_model(model)
+    pixels = TEST.images[:3] / 255  # another number of images than that of the export
+    (name,) = [entry.name for entry in model.graph.input]
+    (logits,) = ReferenceEvaluator(model).run(None, {name: pixels.numpy()})
+    assert torch.allclose(torch.tensor(logits), trained(TEST.images[:3]), atol=1e-3)
+
+
 def test_cut_off_training_goes_on(tmp_path):
     class CutOff(Exception):
         pass

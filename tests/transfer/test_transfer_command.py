@@ -9,6 +9,7 @@ from PIL import Image
 from naslib_diffusion import cli
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.transfer import load_cell
+from naslib_diffusion.transfer.dataset import has_image_encoder
 
 SPACE = NASBench201()
 CELLS = list(SPACE)[::231]
@@ -108,6 +109,8 @@ def test_on_images_and_resume(run, photos, tmp_path):
     summary = json.loads((out / "summary.json").read_text())
     assert str(trained.cell) == summary["best"]["arch"]
     assert trained.classes == ("bright", "dark")
+    names = ["cells", "images"] if has_image_encoder() else ["cells"]
+    assert summary["settings"]["prior"] == names
     assert "load_cell" in (out / "report.html").read_text()
     assert (out / "best.pt").stat().st_size
     whole = values(out / "trials.csv")
