@@ -70,7 +70,7 @@ def test_command_writes_its_rows(tmp_path, monkeypatch):
     arguments = ["--case", "6x5", "--function", "UCB", "--problems", "2", "--out", str(tmp_path)]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
-    with (tmp_path / "acquisition_tiny_q1.csv").open() as file:
+    with (tmp_path / "acquisition_tiny_q1_UCB.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert rows[0]["optimizer"] == "diffusion"
     assert rows[0]["valid"] == "100 %"
