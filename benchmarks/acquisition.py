@@ -66,11 +66,15 @@ def peers(case: Case, full: bool) -> dict[str, Optimizer]:
 
 
 def compare(
-    case: Case, names: Sequence[str], q: int, problems: int, optimizers: Mapping[str, Optimizer]
+    case: Case,
+    names: Sequence[str],
+    q: int,
+    seeds: Sequence[int],
+    optimizers: Mapping[str, Optimizer],
 ) -> dict[tuple[str, str], list[Outcome]]:
     """Run all optimizers on the same problems; outcomes by acquisition function and optimizer."""
     outcomes: dict[tuple[str, str], list[Outcome]] = {}
-    for seed in tqdm(range(problems), desc=f"{case.name}, q={q}"):
+    for seed in tqdm(seeds, desc=f"{case.name}, q={q}"):
         model, x = fitted(case, seed)
         for name in names:
             function = acquisition(name, model, x)
@@ -152,6 +156,13 @@ def _diversity(case: Case, outcome: Outcome) -> float:
 @click.option(
     "--problems", default=10, show_default=True, help="Random problems of each case, or size."
 )
+@click.option(
+    "--first-seed",
+    default=0,
+    show_default=True,
+    help="Of the problems; those below 100 were used to choose the defaults.",
+)
+@click.option("--parts/--no-parts", default=True, help="Also without each phase of ours.")
 @click.option("--batch", default=1, show_default=True, help="q; with 8, qLogNEI only.")
 @click.option("--peer", "wanted", multiple=True, help="Only optimizers whose name begins so.")
 @click.option("--full", is_flag=True, help="All peers with their default effort: hours.")
@@ -161,6 +172,8 @@ def main(
     cases: tuple[str, ...],
     names: tuple[str, ...],
     problems: int,
+    first_seed: int,
+    parts: bool,
     batch: int,
     wanted: tuple[str, ...],
     full: bool,
@@ -172,7 +185,8 @@ def main(
     if growth_only:
         growth(out, problems)
         return
-    rows: list[Row] = []
+    ours = PARTS if parts else {OURS: PARTS[OURS]}
+    seeds = range(first_seed, first_seed + problems)
     for case in (CASES[name] for name in cases or CASES):
         chosen = ("qLogNEI",) if batch > 1 else names or ACQUISITIONS
         others = peers(case, full)
@@ -180,11 +194,11 @@ def main(
             others = {name: o for name, o in others.items() if name.startswith(wanted)}
         if batch > 1:
             others = {name: o for name, o in others.items() if name.startswith("local_search")}
-        outcomes = compare(case, chosen, batch, problems, PARTS | others)
+        outcomes = compare(case, chosen, batch, seeds, ours | others)
         found = summary(case, batch, outcomes)
         show(f"{case.name}: {case.points} points, {problems} problems", found)
-        rows += [{"medians over": problems, **row} for row in found]
-        save(out, f"acquisition_{case.name}_q{batch}", found, problems=problems, full=full)
+        name = "_".join(["acquisition", case.name, f"q{batch}", *names])
+        save(out, name, found, problems=problems, first_seed=first_seed, full=full)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from naslib_diffusion.benchmarks.ofa import AccuracyPredictor
 from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
+from naslib_diffusion.report import render_bench
 from naslib_diffusion.search import Search
 from naslib_diffusion.spaces import MobileNetV3, Space
 
@@ -26,6 +27,7 @@ TASKS = {
 }
 CHECKPOINTS = (20, 50, 100)
 INITIAL = 10
+NOTE = "p: Wilcoxon's signed-rank test against guided, paired by seed, two-sided"
 
 Floats = NDArray[np.float64]
 
@@ -144,7 +146,7 @@ def main(
         show_table(
             f"{TASKS[task]}: mean +- deviation of the best so far, {seeds} seeds",
             rows,
-            ["p: Wilcoxon's signed-rank test against guided, paired by seed, two-sided"],
+            [NOTE],
         )
         save(out, f"figure4_{task}", rows, seeds=seeds, budget=budget)
         if out is not None:
@@ -155,6 +157,13 @@ def main(
                 xlabel="evaluations (shaded: random start)",
                 ylabel=TASKS[task],
             )
+            page = render_bench(
+                TASKS[task],
+                f"Best so far of {seeds} seeds: medians and the middle half. {NOTE}",
+                (out / f"figure4_{task}.png").read_bytes(),
+                rows,
+            )
+            (out / f"figure4_{task}.html").write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from naslib_diffusion.benchmarks.figure4 import paired
 from naslib_diffusion.plugins.botorch import optimize_acqf_diffusion
 from torch import Tensor
 
+from naslib_diffusion.report import render_bench
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.nasbench201 import OPERATIONS, Cell
 
@@ -200,10 +201,11 @@ def main(
             p = paired(last, values[:, -1])
             row[f"p at {budget}"] = "" if method == chosen[0] else f"{p:.3f}"
             rows.append(row)
+    note = f"p: Wilcoxon's signed-rank test against {chosen[0]}, paired by seed, two-sided"
     show_table(
         f"Share of the table's hypervolume, mean of {seeds} seeds, q = {batch}",
         rows,
-        [f"p: Wilcoxon's signed-rank test against {chosen[0]}, paired by seed, two-sided"],
+        [note],
     )
     save(out, "multiobjective", rows, seeds=seeds, budget=budget, batch=batch)
     if out is not None:
@@ -214,6 +216,13 @@ def main(
             xlabel="evaluations (shaded: random start)",
             ylabel="share of the table's hypervolume",
         )
+        page = render_bench(
+            "Two objectives at once",
+            f"Hypervolume over that of the table, {seeds} seeds: medians, middle half. {note}",
+            (out / "multiobjective.png").read_bytes(),
+            rows,
+        )
+        (out / "multiobjective.html").write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

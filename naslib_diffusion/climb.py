@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ TOLERANCE = 1e-10
 class Scores:
     """A guide on flat encodings, `B x D`: evaluated in chunks, counted, and remembered.
 
+    No architecture is scored twice: ascents meet, and come back to where others have been.
+
     Args:
         guide: maps encodings, `B x *shape`, to scores to be maximised, `B`.
         shape: of one encoding.
@@ -44,6 +47,7 @@ class Scores:
         self.count = 0
         self._x: list[Tensor] = []
         self._values: list[Tensor] = []
+        self._known: dict[bytes, float] = {}
 
     def relaxed(self, x: Tensor) -> Tensor:
         """Score relaxed encodings, `B x *shape`, differentiably; as a guide for a generator."""
@@ -59,11 +63,13 @@ class Scores:
         Raises:
             ValueError: if a score is NaN.
         """
-        if not len(x):
-            return x.new_empty(0)
-        values = self.relaxed(x.view(-1, *self.shape)).detach().double()
-        self._remember(x, values)
-        return values
+        keys = _keys(x)
+        first = {key: i for i, key in reversed(list(enumerate(keys))) if key not in self._known}
+        if first:
+            new = x[sorted(first.values())]
+            self._remember(new, self.relaxed(new.view(-1, *self.shape)).detach().double())
+        values = [self._known[key] for key in keys]
+        return torch.tensor(values, dtype=torch.double, device=x.device)
 
     def gradient(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Score architectures with the gradient of the guide: `B`, and `B x D` or None."""
@@ -90,6 +96,13 @@ class Scores:
             raise ValueError("the function to be maximised is NaN at some architectures")
         self._x.append(x)
         self._values.append(values)
+        self._known.update(zip(_keys(x), values.tolist(), strict=True))
+
+
+def _keys(x: Tensor) -> list[bytes]:
+    """Return a short key of each row; equal rows have equal keys."""
+    rows = x.contiguous().cpu().numpy()
+    return [hashlib.blake2b(row, digest_size=16).digest() for row in rows]
 
 
 def climb(
@@ -186,9 +199,10 @@ class _Climber:
         near = new[found.topk(min(pairs, len(found))).indices]
         if not len(near):
             return None
-        _, gradient = self.scores.gradient(near)
-        if gradient is None and not self.exhaustive:
-            return None
+        if not self.exhaustive:
+            _, gradient = self.scores.gradient(near)
+            if gradient is None:
+                return None
         new, _, found = self._score(near, gradient, self.screen)
         owners = torch.zeros(len(new), dtype=torch.long, device=x.device)
         moved, best, stuck = _step(x, values, new, found, owners, self.valid)

@@ -155,6 +155,19 @@ def test_ascend_moves_continuous_coordinates_only():
     torch.testing.assert_close(values, torch.full((3,), -1.25).double())
 
 
+def test_nothing_is_scored_twice():
+    space = ProductSpace.categorical([3, 2, 4])
+    x = encoded(space, 8)
+    scores = Scores(rugged, space.shape, 5)
+    assert torch.equal(scores(torch.cat([x, x[:3]])), rugged(torch.cat([x, x[:3]])))
+    count = scores.count
+    assert count == len(torch.unique(x, dim=0))
+    values, _ = scores.gradient(x[:2])  # a gradient costs an evaluation
+    assert torch.equal(scores(x), rugged(x))
+    assert torch.equal(values, rugged(x[:2]))
+    assert scores.count == count + 2
+
+
 def test_scores_refuse_nan():
     with pytest.raises(ValueError, match="NaN"):
         Scores(lambda x: x.sum(1) * math.nan, (2,), 10)(torch.ones(1, 2).double())

@@ -1,5 +1,6 @@
-"""The report of a run: one self-contained HTML page."""
+"""The report of a run, or of a measurement: one self-contained HTML page."""
 
+from naslib_diffusion.report.bench import render_bench
 from naslib_diffusion.report.page import render_report
 
-__all__ = ["render_report"]
+__all__ = ["render_bench", "render_report"]

@@ -17,6 +17,7 @@ from naslib_diffusion.benchmarks.curves import draw_curves
 from naslib_diffusion.benchmarks.ofa import AccuracyPredictor
 from scipy.stats import spearmanr
 
+from naslib_diffusion.report import render_bench
 from naslib_diffusion.spaces.mobilenetv3 import Subnet
 
 pytestmark = pytest.mark.filterwarnings("ignore:A not p.d., added jitter")
@@ -56,12 +57,20 @@ def test_batches_of_peers_are_distinct():
         assert function.X_pending is None
 
 
+def test_page_of_a_measurement_holds_all_of_it():
+    page = render_bench("A < B", "how", b"PNG", [{"task": "x", "p": "0.01"}])
+    assert "<h1>A &lt; B</h1>" in page
+    assert "data:image/png;base64,UE5H" in page
+    assert '<td class="text">0.01</td>' in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
 def test_command_writes_its_rows(tmp_path, monkeypatch):
     monkeypatch.setattr("naslib_diffusion.benchmarks.acquisition.CASES", {"6x5": TINY})
     arguments = ["--case", "6x5", "--function", "UCB", "--problems", "2", "--out", str(tmp_path)]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
-    with (tmp_path / "acquisition_tiny_q1.csv").open() as file:
+    with (tmp_path / "acquisition_tiny_q1_UCB.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert rows[0]["optimizer"] == "diffusion"
     assert rows[0]["valid"] == "100 %"
