@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 import torch
+from naslib_diffusion.benchmarks.cell_places import cell_places
 from naslib_diffusion.benchmarks.common import data_option, load_task
 from torch import Tensor
 
@@ -32,11 +33,11 @@ from naslib_diffusion.transfer.meta import MetaConfig, MetaSurrogate
 CLASSES = 1000
 """Of ImageNet, by which MetaD2A's tasks are described."""
 
-SCENE_LENGTHS, SCENE_NOISE = (2.0, 2.2), 0.02
+SCENE_LENGTHS, SCENE_NOISE = (2.0, 2.2, 5.0), 0.01
 """Of class_scene, on its logarithmic scale: near the largest evidence on a grid."""
 
-SUBSET_LENGTHS, SUBSET_NOISE, CLASS_EFFECT = (1.6, 7.4), 0.5, 1.0
-"""Of the ImageNet subsets: much noise, and a difficulty that is linear in the classes."""
+SUBSET_LENGTHS, SUBSET_NOISE, CLASS_EFFECT = (1.6, 1.8, 2.5), 0.5, 1.0
+"""Of the ImageNet subsets, chosen alike: much noise, and a difficulty linear in the classes."""
 
 BETWEEN, BETWEEN_SUBSETS = 0.1, 0.5
 """Variances of how a new task differs from class_scene, and from the ImageNet subsets."""
@@ -73,6 +74,13 @@ def distinct_cells() -> list[Cell]:
     return list(found.values())
 
 
+def describe(cells: Sequence[Cell]) -> tuple[Tensor, ...]:
+    """Return what the teachers see of cells: the features of the space, and `cell_places`."""
+    space = NASBench201()
+    x = space.encode(cells)
+    return (*space.features(x), cell_places(x[:, 1:7, 2:]))
+
+
 def scene_belief(data: Path, everywhere: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Return mean and deviation of class_scene at all cells, standardised over them."""
     space = NASBench201()
@@ -82,7 +90,7 @@ def scene_belief(data: Path, everywhere: Sequence[Tensor]) -> tuple[Tensor, Tens
         kinds.setdefault(space.canonical(cell), (cell, []))[1].append(float(row["class_scene"]))
     values = torch.tensor([sum(v) / len(v) for _, v in kinds.values()], dtype=torch.double)
     targets = ObjectiveScale.of(values)(values)
-    groups = space.features(space.encode([cell for cell, _ in kinds.values()]))
+    groups = describe([cell for cell, _ in kinds.values()])
     covariance = kernel(groups, groups, SCENE_LENGTHS) + SCENE_NOISE * torch.eye(len(targets))
     factor = torch.linalg.cholesky(covariance)
     cross = kernel(everywhere, groups, SCENE_LENGTHS)
@@ -95,7 +103,7 @@ def scene_belief(data: Path, everywhere: Sequence[Tensor]) -> tuple[Tensor, Tens
 def subsets_belief(data: Path, everywhere: Sequence[Tensor]) -> Tensor:
     """Return the mean of the ImageNet subsets at all cells, standardised over them."""
     space, rows = NASBench201(), read_rows(data / "metad2a_tasks.csv.gz")
-    groups = space.features(space.encode([space.parse(row["arch"]) for row in rows]))
+    groups = describe([space.parse(row["arch"]) for row in rows])
     classes = torch.zeros(len(rows), CLASSES, dtype=torch.double)
     for row, content in zip(classes, rows, strict=True):
         row[[int(index) for index in content["class_ids"].split()]] = 20**-0.5
@@ -116,7 +124,7 @@ def cell_teacher(data: Path, sources: str = "both") -> tuple[Tensor, Tensor, Ten
     """
     space = NASBench201()
     x = space.encode(distinct_cells())
-    everywhere = space.features(x)
+    everywhere = describe(distinct_cells())
     if sources == "subsets":
         mean = subsets_belief(data, everywhere)
         return x, mean, torch.full_like(mean, 2.0)

@@ -17,6 +17,11 @@ from gpytorch.means import ZeroMean
 from torch import Tensor
 
 from naslib_diffusion.spaces.base import Space
+from naslib_diffusion.surrogates.thinning import thin
+
+MAX_FITTED, MAX_OBSERVATIONS = 300, 2000
+"""More observations than these are thinned out (see `thin`): the first choose the hyperparameters,
+the second are what the posterior knows. So time and memory stay bounded."""
 
 LENGTH_FACTORS = (0.5, 1.0, 2.0, 4.0)
 """Length scales tried for each group, in units of its median distance between observations."""
@@ -52,8 +57,10 @@ class GaussianProcess:
 
     def fit(self, x: Tensor, y: Tensor) -> Self:
         """Fit to encodings (`B x *shape`) and targets (`B`, roughly standardised)."""
-        groups = [group.detach() for group in self.space.features(x)]
-        self.hyperparameters = maximize_evidence(groups, y)
+        kept = thin(y, MAX_OBSERVATIONS)
+        groups, y = [group.detach() for group in self.space.features(x[kept])], y[kept]
+        fitted = thin(y, MAX_FITTED)
+        self.hyperparameters = maximize_evidence([group[fitted] for group in groups], y[fitted])
         return self._condition(groups, y)
 
     def fantasize(self, x: Tensor) -> Self:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from naslib_diffusion.spaces.base import AtomBlock, Block, Space, UniformBlock
 from naslib_diffusion.surrogates.gp import squared_distances
+from naslib_diffusion.surrogates.thinning import thin
 from naslib_diffusion.threads import one_thread
 
 MAX_OBSERVATIONS = 300
@@ -345,21 +346,3 @@ def matern(squares: Tensor) -> Tensor:
     """Return the Matern-5/2 correlation at squared distances."""
     distances = math.sqrt(5) * (squares + 1e-12).sqrt()  # the root has no gradient at zero
     return (1 + distances + 5 / 3 * squares) * torch.exp(-distances)
-
-
-def thin(y: Tensor, limit: int) -> Tensor:
-    """Return which of the targets to use, in order: all, or `limit` of them.
-
-    A third are the best, a third the latest, and the rest is spread evenly over the others.
-    """
-    n = len(y)
-    if n <= limit:
-        return torch.arange(n)
-    chosen = torch.zeros(n, dtype=torch.bool)
-    chosen[n - limit // 3 :] = True
-    order = y.cpu().argsort(descending=True, stable=True)
-    chosen[order[~chosen[order]][: limit // 3]] = True
-    rest = (~chosen).nonzero()[:, 0]
-    wanted = limit - int(chosen.sum())
-    chosen[rest[torch.linspace(0, len(rest) - 1, wanted).round().long()]] = True
-    return chosen.nonzero()[:, 0]

@@ -144,13 +144,16 @@ class _Guided:
         guide = choice
         if name == "its":
             guide = AcquisitionGuide(self._codec, predictions, ytrain, "exploit_only")
-        codes = [self._codec.code(arch) for arch in self._generate(guide)]
+        codes = [self._codec.code(arch) for arch in self._generate(guide, ytrain)]
         values = dict(zip(codes, choice.value(codes), strict=True))
         codes.sort(key=lambda code: -values[code])  # stable: equal ones in the generator's order
         return [self._model(code) for code in codes[: host.k]]
 
-    def _generate(self, guide: AcquisitionGuide) -> list[Any]:
-        """Generate architectures that have not been queried; the first one again if all have."""
+    def _generate(self, guide: AcquisitionGuide, ytrain: Sequence[float]) -> list[Any]:
+        """Generate architectures that have not been queried; the first one again if all have.
+
+        The best of the queried are among the starts of the polish, as in the engine's search.
+        """
         host: Any = self
         space = self._codec.space
         generator = GuidedGenerator(
@@ -160,12 +163,14 @@ class _Guided:
             steps=self._settings.diffusion_steps,
         )
         queried = [self._codec.arch(self._codec.read(model.arch)) for model in host.train_data]
+        order = sorted(range(len(queried)), key=lambda i: -ytrain[i])
         try:
             return generator.generate(
                 max(self._settings.num_candidates, host.k),
                 guide,
                 known={space.canonical(arch) for arch in queried},
                 polish=self._settings.polish,
+                starts=[queried[i] for i in order[: self._settings.polish]],
             )
         except SpaceExhausted as exhausted:
             return exhausted.found or queried[:1]

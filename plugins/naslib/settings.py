@@ -49,7 +49,7 @@ class Settings:
     surrogate: str = "gp"
     diffusion_steps: int = 10
     guidance_scale: float = AUTOMATIC
-    polish: int = 4
+    polish: int = 8
     prior: str = NO_PRIOR
 
     def __post_init__(self) -> None:

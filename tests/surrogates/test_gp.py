@@ -12,10 +12,13 @@ from naslib_diffusion.spaces import Categorical, Integer, NASBench201, ProductSp
 from naslib_diffusion.surrogates import GaussianProcess, make_surrogate
 from naslib_diffusion.surrogates.gp import (
     LENGTH_FACTORS,
+    MAX_FITTED,
+    MAX_OBSERVATIONS,
     NOISE_RATIOS,
     Hyperparameters,
     squared_distances,
 )
+from naslib_diffusion.surrogates.thinning import thin
 from naslib_diffusion.testing import SurrogateTestCase
 from naslib_diffusion.testing.surrogates import smooth
 
@@ -114,6 +117,17 @@ def test_hyperparameters_maximise_the_evidence(space, n):
     assert best.lengths == pytest.approx(chosen.lengths)
     assert best.variance == pytest.approx(chosen.variance)
     assert best.noise == pytest.approx(chosen.noise)
+
+
+def test_many_observations_are_thinned_out():
+    """The best, the latest and a share of the rest stay; hyperparameters come from fewer still."""
+    x, y = data(MIXED, MAX_OBSERVATIONS + 50)
+    gp = GaussianProcess(MIXED).fit(x, y)
+    assert len(gp._targets) == MAX_OBSERVATIONS
+    assert gp._targets.max() == y.max()
+    kept = thin(y, MAX_OBSERVATIONS)
+    few = kept[thin(y[kept], MAX_FITTED)]
+    assert gp.hyperparameters == GaussianProcess(MIXED).fit(x[few], y[few]).hyperparameters
 
 
 def test_interpolates_without_noise():

@@ -35,8 +35,8 @@ from naslib_diffusion.surrogates.product import (
     matern,
     maximize_posterior,
     misfit,
-    thin,
 )
+from naslib_diffusion.surrogates.thinning import thin
 from naslib_diffusion.testing import SurrogateTestCase
 
 OPERATIONS = ["conv", "pool", "skip"]
