@@ -51,7 +51,7 @@ NETWORKS = {
     "no network, rows alone": None,
 }
 """What is trained; the last one is the best that a denoiser can do without dependencies."""
-TRAINING = {"nasbench201": 1000, "mobilenetv3": 2500, "nasbenchgraph": 4000}
+TRAINING = {"nasbench201": 1000, "mobilenetv3": 7500, "nasbenchgraph": 4000}
 """Steps of training that a space needs."""
 STEPS = 20
 """Of the sampler."""
