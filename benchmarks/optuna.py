@@ -18,6 +18,7 @@ import optuna
 import torch
 from naslib_diffusion.benchmarks.common import run_all, save, show
 from naslib_diffusion.benchmarks.optuna_extra import pareto, speed, study
+from naslib_diffusion.benchmarks.optuna_peers import EngineSampler
 from naslib_diffusion.benchmarks.optuna_tasks import TASKS, load
 
 from naslib_diffusion import DiffusionNAGSampler, __version__
@@ -40,11 +41,17 @@ SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
     "gp": lambda seed: optuna.samplers.GPSampler(seed=seed, n_startup_trials=STARTUP),
     "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=20),
     "cmaes": lambda seed: optuna.samplers.CmaEsSampler(seed=seed),
+    "smac": lambda seed: EngineSampler("smac", seed, STARTUP),
+    "hebo": lambda seed: EngineSampler("hebo", seed, STARTUP),
 }
 """By name; "diffusion-space" is ours with the space that a task's parameters spell."""
 
 WHERE = {"cmaes": "numeric", "diffusion-space": "space"}
 """Samplers that only some tasks are for, by what a task must have."""
+
+
+EXTRAS = {"cmaes": "[bench]", "smac": "[peers]", "hebo": "[peers]"}
+"""Samplers that need a package of their own name, and the extra that brings it."""
 
 
 def one_run(name: str, sampler: str, seed: int, trials: int, out: Path | None) -> Run:
@@ -193,11 +200,14 @@ def main(
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-    if not samplers and importlib.util.find_spec("cmaes") is None:
-        click.echo("cmaes is left out: it needs the package cmaes (extra [bench])")
-        samplers = (*(name for name in SAMPLERS if name != "cmaes"), "diffusion-space")
+    missing = {n: extra for n, extra in EXTRAS.items() if importlib.util.find_spec(n) is None}
+    for name in missing.keys() & set(samplers):
+        raise click.UsageError(f"{name} is not installed: it comes with {missing[name]}")
+    if missing and not samplers:
+        names = ", ".join(f"{name} ({extra})" for name, extra in missing.items())
+        click.echo(f"left out, since they are not installed: {names}")
     parts = parts or ("quality",)
-    samplers = samplers or (*SAMPLERS, "diffusion-space")
+    samplers = samplers or (*(n for n in SAMPLERS if n not in missing), "diffusion-space")
     if "quality" in parts:
         quality(out, patterns, samplers, seeds, trials, processes)
     if "pareto" in parts:

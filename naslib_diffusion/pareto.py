@@ -14,6 +14,7 @@ from naslib_diffusion.diffusion.guidance import Guide
 from naslib_diffusion.search import Direction, Prediction, Search, Trial
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.surrogates import Constrained, Feasibility, ObjectiveScale, Surrogate
+from naslib_diffusion.surrogates.base import fit_to_values
 from naslib_diffusion.surrogates.multiobjective import (
     MAX_OBJECTIVES,
     JointSurrogate,
@@ -140,8 +141,8 @@ class ParetoSearch(Search[A]):
         x = self._encode([t.arch for t in trials])
         targets = [s(c).to(x) for s, c in zip(self._scales, table.T, strict=True)]
         models = tuple(
-            informed(copy.copy(self.surrogate), priors).fit(x, y)
-            for priors, y in zip(self.priors_each, targets, strict=True)
+            fit_to_values(informed(copy.copy(self.surrogate), priors), x, column, scale)
+            for priors, column, scale in zip(self.priors_each, table.T, self._scales, strict=True)
         )
         self._feasibility = Feasibility.fit(self.surrogate, x, [t.constraints for t in trials])
         feasible = (done & torch.tensor([t.feasible for t in trials])).to(x.device)

@@ -27,6 +27,7 @@ from naslib_diffusion.surrogates import (
     UpperConfidenceBound,
     make_surrogate,
 )
+from naslib_diffusion.surrogates.base import fit_to_values
 from naslib_diffusion.surrogates.prior import Prior, informed
 from naslib_diffusion.threads import one_thread
 
@@ -266,7 +267,7 @@ class Search(Generic[A]):
         scale = ObjectiveScale.of(values, maximize=self.maximize)
         targets = scale(values).to(self._device)
         x = self._encode([t.arch for t in self.trials])
-        surrogate = informed(self.surrogate, self.priors).fit(x, targets)
+        surrogate = fit_to_values(informed(self.surrogate, self.priors), x, values, scale)
         self._feasibility = Feasibility.fit(
             self.surrogate, x, [trial.constraints for trial in self.trials]
         )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
 
 LARGEST_GAP = 1e300
 """Larger gaps, up to infinite ones, count as this one, so that sums of gaps stay finite."""
+
+
+MILESTONES = 20
+"""Parameters are learned anew whenever there is one in so many observations more."""
 
 
 class Surrogate(Protocol):
@@ -30,6 +34,17 @@ class Surrogate(Protocol):
 
         So pending evaluations and the earlier picks of a batch keep the next pick away.
         """
+
+
+@runtime_checkable
+class Tunable(Surrogate, Protocol):
+    """A surrogate whose slow part, learning the parameters of its kernel, can be left out."""
+
+    def tune(self, x: Tensor, y: Tensor) -> Self:
+        """Learn the parameters from encodings and targets; fast if they were seen before."""
+
+    def condition(self, x: Tensor, y: Tensor) -> Self:
+        """Take encodings and targets as the observations, under the parameters as they are."""
 
 
 @dataclass(frozen=True)
@@ -69,3 +84,31 @@ class ObjectiveScale:
         """Map targets (`B`) back to values; one above the best's own target extrapolates."""
         gaps = torch.exp(-(targets * self.spread + self.center)) - self.softening
         return self.sign * (self.best - gaps)
+
+
+def fit_to_values(
+    surrogate: Surrogate, x: Tensor, values: Tensor, scale: ObjectiveScale
+) -> Surrogate:
+    """Fit a surrogate to all values; a `Tunable` one learns its parameters from most of them.
+
+    Those up to the last `milestone`, so that the fit is a function of the history alone, and
+    a surrogate that remembers what it learned is fast in between.
+
+    Args:
+        surrogate: to be fitted.
+        x: encodings, `B x *shape`, oldest first.
+        values: of the objective, `B`.
+        scale: of the objective, on all values.
+    """
+    targets = scale(values).to(x)
+    early = milestone(len(values))
+    if early == len(values) or not isinstance(surrogate, Tunable):
+        return surrogate.fit(x, targets)
+    before = values[:early]
+    own = ObjectiveScale.of(before, maximize=scale.sign > 0)
+    return surrogate.tune(x[:early], own(before).to(x)).condition(x, targets)
+
+
+def milestone(count: int) -> int:
+    """Return the last number of observations up to `count` at which parameters are learned."""
+    return count - count % max(count // MILESTONES, 1)

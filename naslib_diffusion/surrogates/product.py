@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -24,6 +25,9 @@ MAX_OBSERVATIONS = 300
 
 MAX_STEPS = 40
 """Steps of L-BFGS at most."""
+
+REMEMBERED = 16
+"""Recent fits whose parameters are kept, see `Memory`."""
 
 MIN_NOISE, MAX_NOISE = 1e-4, 1.0
 
@@ -112,29 +116,34 @@ class ProductGaussianProcess:
     Args:
         space: a space whose blocks are choices and numbers (see `is_product`).
         limit: how many observations are used at most.
-        warm: whether a fit starts from the optimum of the fit before, which is faster; the model
-            then depends on earlier fits too.
 
     Raises:
         ValueError: if the space does not factorise.
     """
 
-    def __init__(
-        self, space: Space[Any], limit: int = MAX_OBSERVATIONS, *, warm: bool = False
-    ) -> None:
+    def __init__(self, space: Space[Any], limit: int = MAX_OBSERVATIONS) -> None:
         if space.blocks is None:
             raise ValueError(f"the law of space {space.name!r} does not factorise")
-        self.space, self.limit, self.warm = space, limit, warm
+        self.space, self.limit = space, limit
         self._kernel_of = ProductKernel(Layout.of(space.blocks))
         self._theta: Tensor | None = None
+        self._memory = Memory()  # shared by copies
 
     def fit(self, x: Tensor, y: Tensor) -> Self:
         """Fit to encodings (`B x *shape`) and targets (`B`, roughly standardised)."""
+        return self.tune(x, y).condition(x, y)
+
+    def tune(self, x: Tensor, y: Tensor) -> Self:
+        """Learn the kernel's parameters; what was learned from the same data is remembered."""
         rows = thin(y, self.limit)
-        x, y = x[rows].flatten(1), y[rows]
-        start = self._theta if self.warm else None
-        self._theta = maximize_posterior(self._kernel_of, x.cpu(), y.cpu(), start)
-        return self._condition(x, y)
+        x, y = x[rows].flatten(1).cpu(), y[rows].cpu()
+        self._theta = self._memory(x, y, lambda: maximize_posterior(self._kernel_of, x, y))
+        return self
+
+    def condition(self, x: Tensor, y: Tensor) -> Self:
+        """Take encodings and targets as the observations, under the parameters learned before."""
+        rows = thin(y, self.limit)
+        return self._condition(x[rows].flatten(1), y[rows])
 
     def fantasize(self, x: Tensor) -> Self:
         """Return a copy that takes `x` (`B x *shape`) as observed at its posterior mean."""
@@ -166,6 +175,23 @@ class ProductGaussianProcess:
         """Return the prior covariance of embedded points with the observations, `B x n`."""
         parts = zip(self._variances, embedded, self._embedded, strict=True)
         return torch.stack([v * matern(squared_distances(a, b)) for v, a, b in parts]).sum(0)
+
+
+class Memory:
+    """What was computed from recent data. Results do not depend on it, only how soon they come."""
+
+    def __init__(self) -> None:
+        self._recent: dict[bytes, Tensor] = {}
+
+    def __call__(self, x: Tensor, y: Tensor, compute: Callable[[], Tensor]) -> Tensor:
+        """Return what `compute` returned for equal data, or returns now."""
+        key = hashlib.sha256(x.numpy().tobytes() + y.numpy().tobytes()).digest()
+        recent = self._recent
+        found = recent[key] if key in recent else compute()
+        # never changed in place: other threads may be reading it
+        kept = [entry for entry in recent.items() if entry[0] != key][1 - REMEMBERED :]
+        self._recent = {**dict(kept), key: found}
+        return found
 
 
 class ProductKernel:
@@ -240,16 +266,15 @@ class ProductKernel:
 
 
 @one_thread()
-def maximize_posterior(
-    kernel: ProductKernel, x: Tensor, y: Tensor, start: Tensor | None = None
-) -> Tensor:
+def maximize_posterior(kernel: ProductKernel, x: Tensor, y: Tensor) -> Tensor:
     """Maximise evidence times prior by L-BFGS; return the kernel's parameters.
+
+    Starts where choices are placed by their effects.
 
     Args:
         kernel: what is fitted.
         x: encodings, `n x D`.
         y: targets, `n`.
-        start: where to start; where choices are placed by their effects unless told.
     """
     mean, deviation = kernel.prior()
 
@@ -265,7 +290,7 @@ def maximize_posterior(
         off = (theta.detach() - mean) / deviation
         return value + 0.5 * float(off.square().sum()), (gradient + off / deviation).numpy()
 
-    begin = kernel.start(x, y) if start is None else start
+    begin = kernel.start(x, y)
     bounds: list[tuple[float | None, float | None]] = [(None, None)] * (len(begin) - 1)
     bounds += [(math.log(MIN_NOISE), math.log(MAX_NOISE))]
     options = {"maxiter": MAX_STEPS, "ftol": 1e-5}

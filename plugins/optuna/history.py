@@ -56,8 +56,7 @@ def read_history(
     names = set(codec.distributions)
     signs = [1.0 if d == StudyDirection.MAXIMIZE else -1.0 for d in directions]
     cap, middle = _best(trials, signs), _median(trials, signs)
-    failures: list[A] = []
-    limits: list[dict[str, float]] = []
+    rows: list[tuple[A, Row | None, dict[str, float]]] = []
     for trial in trials:
         if trial.number == own:
             continue
@@ -71,19 +70,18 @@ def read_history(
         extra = trial.params.keys() - names
         history.partial |= any(not trial.distributions[name].single() for name in extra)
         values = _values(trial, signs, cap, middle)
-        if values is None:
-            failures.append(arch)
-            continue
-        history.archs.append(arch)
-        history.values.append(values)
-        limits.append(trial.constraints)
+        rows.append((arch, values, {} if values is None else trial.constraints))
     canonical = codec.space.canonical
-    again = set(map(canonical, [*history.archs, *history.pending])) if failures else set()
-    for arch in failures:
-        if canonical(arch) not in again:
+    again: set[Any] = set()
+    if any(values is None for _, values, _ in rows):
+        again = {canonical(arch) for arch, values, _ in rows if values is not None}
+        again.update(map(canonical, history.pending))
+    limits: list[dict[str, float]] = []
+    for arch, values, limit in rows:
+        if values is not None or canonical(arch) not in again:
             history.archs.append(arch)
-            history.values.append((math.nan,) * len(signs))
-            limits.append({})
+            history.values.append(values or (math.nan,) * len(signs))
+            limits.append(limit)
     history.constraints = _aligned(limits)
     return history
 

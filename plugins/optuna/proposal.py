@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from naslib_diffusion.generator import SpaceExhausted
 from naslib_diffusion.pareto import ParetoSearch
 from naslib_diffusion.scalarisation import chebyshev, random_weights
 from naslib_diffusion.search import Prediction, Search
-from naslib_diffusion.surrogates import make_surrogate
+from naslib_diffusion.surrogates import Surrogate, make_surrogate
 from naslib_diffusion.surrogates.multiobjective import MAX_OBJECTIVES
 from naslib_diffusion.surrogates.prior import EarlierSearch, Prior
 
@@ -62,11 +63,16 @@ def propose(
     options: Options,
     priors: Priors,
     seed: int,
+    surrogate: Surrogate | None = None,
 ) -> Proposal:
-    """Rebuild the search and ask it; once the space is exhausted, repeats are all there is."""
+    """Rebuild the search and ask it; once the space is exhausted, repeats are all there is.
+
+    A copy of `surrogate` is fitted, which may remember what copies learned from the same data.
+    """
     allowed = options.repeats or history.partial
     for repeats in (allowed, True):
-        search = _search(history, codec, len(directions), options, priors, seed, repeats)
+        model = copy.copy(surrogate or make_surrogate("gp", codec.space))
+        search = _search(history, codec, len(directions), options, priors, seed, repeats, model)
         search.expect(history.pending)
         try:
             (arch,) = search.ask()
@@ -111,9 +117,11 @@ def _search(
     priors: Priors,
     seed: int,
     repeats: bool,
+    surrogate: Surrogate,
 ) -> Search[Any]:
     """Return the search that goes on from the history."""
     settings: dict[str, Any] = {
+        "surrogate": surrogate,
         "seed": seed,
         "initial": max(options.startup, 0 if priors else 1),
         "candidates": options.candidates,

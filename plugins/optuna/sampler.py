@@ -10,19 +10,11 @@ from typing import Any
 
 import torch
 from naslib_diffusion.plugins.optuna import sharing
-from naslib_diffusion.plugins.optuna.codecs import codec_of
 from naslib_diffusion.plugins.optuna.history import read_history
-from naslib_diffusion.plugins.optuna.inference import (
-    Common,
-    complete,
-    constants,
-    groups,
-    joint,
-    rivals,
-    seen,
-)
+from naslib_diffusion.plugins.optuna.inference import complete, rivals, seen
+from naslib_diffusion.plugins.optuna.parts import Distributions, Parts
 from naslib_diffusion.plugins.optuna.proposal import Options, Priors, earlier, propose
-from naslib_diffusion.plugins.optuna.spaces import Codec, ProductCodec, Rule, allows
+from naslib_diffusion.plugins.optuna.spaces import Codec, Rule, allows
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.samplers._lazy_random_state import LazyRandomState
@@ -30,11 +22,10 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from naslib_diffusion.search import ACQUISITIONS
+from naslib_diffusion.surrogates import Surrogate, make_surrogate
 from naslib_diffusion.threads import on_cpu
 
 _logger = logging.getLogger(__name__)
-
-Distributions = dict[str, BaseDistribution]
 
 STARTUP = 10
 """Random proposals before the surrogate is trusted, where no earlier study tells anything."""
@@ -97,7 +88,7 @@ class DiffusionNAGSampler(BaseSampler):
         is_valid: Rule | None = None,
         allow_repeats: bool = False,
         acquisition: str = "logei",
-        candidates: int = 32,
+        candidates: int = 16,
         prior_studies: Sequence[Study] = (),
         device: torch.device | str | None = None,
         predictions_as_user_attrs: bool = False,
@@ -114,18 +105,17 @@ class DiffusionNAGSampler(BaseSampler):
             raise ValueError(f"acquisition must be one of {known}, not {acquisition!r}")
         self._rng = LazyRandomState(seed)
         self._independent_sampler = independent_sampler or RandomSampler(seed=seed)
-        self._codec: Codec[Any] | None = None if space is None else codec_of(space, is_valid)
-        self._fixed_space = isinstance(space, Mapping)
+        self._earlier = [(s.directions, s.get_trials(deepcopy=True)) for s in prior_studies]
+        trials = [trial for _, own in self._earlier for trial in own]
+        self._parts = Parts(space, is_valid, group, trials)
         self._warn_independent_sampling = warn_independent_sampling
-        self._group = group
         self._is_valid = is_valid
         self._visible = predictions_as_user_attrs
         self._options = Options(
             startup, acquisition, candidates, allow_repeats, torch.device(device or "cpu")
         )
-        self._earlier = [(s.directions, s.get_trials(deepcopy=True)) for s in prior_studies]
         self._priors: dict[str, Priors] = {}
-        self._common = Common()
+        self._surrogates: dict[str, Surrogate] = {}
 
     def reseed_rng(self) -> None:
         """Draw new random states, as workers that share a sampler's copy need."""
@@ -153,7 +143,7 @@ class DiffusionNAGSampler(BaseSampler):
         ]  # `left` was handed in, not inferred
         params: dict[str, Any] = {}
         for share in shares:
-            codec = self._codec_for(study, share, params)
+            codec = self._parts.codec(study, share, params)
             params.update(self._propose(study, trial, codec, params))
         if len(shares) > 1:
             self._refresh(study, trial, shares, params)
@@ -168,10 +158,11 @@ class DiffusionNAGSampler(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """Return a planned architecture's value, or leave it to the independent sampler."""
-        if self._codec is not None and param_name in self._codec.distributions:
+        codec = self._parts.told
+        if codec is not None and param_name in codec.distributions:
             plan = sharing.claimed(trial)
             if param_name not in plan:
-                plan = self._propose(study, trial, self._codec, {})
+                plan = self._propose(study, trial, codec, {})
             if param_distribution._contains(param_distribution.to_internal_repr(plan[param_name])):
                 return plan[param_name]
         elif self._warn_independent_sampling:
@@ -194,50 +185,6 @@ class DiffusionNAGSampler(BaseSampler):
         """Tell the independent sampler."""
         self._independent_sampler.after_trial(study, trial, state, values)
 
-    def _parts(self, study: Study) -> list[Distributions]:
-        """Return the parameters that are searched jointly, in groups."""
-        parts = []
-        names: Distributions = {}
-        if self._codec is not None:
-            names = self._codec.distributions
-            parts.append(self._adopted(study, self._codec))
-        if not self._fixed_space:
-            parts += [joint(part, names) for part in self._inferred(study)]
-        return [part for part in parts if part]
-
-    def _inferred(self, study: Study) -> list[Distributions]:
-        """Return what finished trials have in common, or the groups that occur together.
-
-        Before the first of this study, earlier studies tell the parameters.
-        """
-        done = complete(study.get_trials(deepcopy=False))
-        if not done and self._earlier:
-            done = [t for _, trials in self._earlier for t in complete(trials)]
-        elif not self._group:
-            return [self._common(study)]
-        parts: list[Distributions] = groups(t.distributions for t in done)
-        return parts
-
-    def _adopted(self, study: Study, codec: Codec[Any]) -> Distributions:
-        """Return the distributions by which this study spells architectures; empty if unknown.
-
-        Optuna demands equal choices in equal order, and trials may have an order of their own.
-        """
-        if self._fixed_space:
-            return {n: d for n, d in codec.distributions.items() if not d.single()}
-        for trial in reversed(study.get_trials(deepcopy=False)):
-            if codec.distributions.keys() <= trial.distributions.keys():
-                return {name: trial.distributions[name] for name in codec.distributions}
-        return {}
-
-    def _codec_for(
-        self, study: Study, share: Distributions, others: Mapping[str, Any]
-    ) -> Codec[Any]:
-        if self._codec is not None and share.keys() == self._codec.distributions.keys():
-            return self._codec
-        fixed = {} if self._is_valid is None else constants(self._inferred(study))
-        return ProductCodec(share, self._is_valid, {**fixed, **others})
-
     def _propose(
         self, study: Study, trial: FrozenTrial, codec: Codec[Any], others: Mapping[str, Any]
     ) -> dict[str, Any]:
@@ -253,7 +200,10 @@ class DiffusionNAGSampler(BaseSampler):
             trials = study.get_trials(deepcopy=False)
             history = read_history(trials, codec, directions, trial.number)
             priors = self._priors_for(codec, len(directions))
-            proposal = propose(history, codec, directions, options, priors, self._seed())
+            surrogate = self._surrogate_for(codec)
+            proposal = propose(
+                history, codec, directions, options, priors, self._seed(), surrogate
+            )
             params = codec.write(proposal.arch)
             sharing.claim(study, trial, {**others, **params})
             others_too = rivals(study, trial, codec, proposal.arch, trials)
@@ -281,7 +231,9 @@ class DiffusionNAGSampler(BaseSampler):
             if not repeated and (self._is_valid is None or allows(self._is_valid, params)):
                 break
             share = shares[self._rng.rng.randint(len(shares))]
-            codec = self._codec_for(study, share, {n: params[n] for n in params if n not in share})
+            codec = self._parts.codec(
+                study, share, {n: params[n] for n in params if n not in share}
+            )
             (arch,) = codec.space.sample(1, torch.Generator().manual_seed(self._seed()))
             params.update(codec.write(arch))
         sharing.claim(study, trial, params)
@@ -294,6 +246,16 @@ class DiffusionNAGSampler(BaseSampler):
         if key not in self._priors:
             self._priors[key] = earlier(self._earlier, codec, count)
         return self._priors[key]
+
+    def _surrogate_for(self, codec: Codec[Any]) -> Surrogate:
+        """Return what is to be copied; kept, since it remembers what it learned from which data.
+
+        Proposals do not depend on that, only how soon they come.
+        """
+        key = repr(codec.distributions)
+        if key not in self._surrogates:
+            self._surrogates = {key: make_surrogate("gp", codec.space), **self._surrogates}
+        return self._surrogates[key]
 
     def _seed(self) -> int:
         return int(self._rng.rng.randint(2**31 - 1))

@@ -59,4 +59,10 @@ def record(study: Study, trial: FrozenTrial, proposal: Proposal, visible: bool) 
     storage = study._storage
     keep = storage.set_trial_user_attr if visible else storage.set_trial_system_attr
     for key, value in values.items():
-        keep(trial._trial_id, f"{PREDICTION}:{key}", value)
+        short = list(map(_short, value)) if isinstance(value, list) else _short(value)
+        keep(trial._trial_id, f"{PREDICTION}:{key}", short)
+
+
+def _short(value: float) -> float:
+    """Round to the digits that a reader wants to see."""
+    return float(f"{value:.6g}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import math
 
 import pytest
@@ -19,9 +21,12 @@ from naslib_diffusion.spaces import (
 from naslib_diffusion.surrogates import (
     GaussianProcess,
     NeuralEnsemble,
+    ObjectiveScale,
     ProductGaussianProcess,
     make_surrogate,
+    product,
 )
+from naslib_diffusion.surrogates.base import fit_to_values, milestone
 from naslib_diffusion.surrogates.gp import squared_distances
 from naslib_diffusion.surrogates.product import (
     Layout,
@@ -166,12 +171,41 @@ def test_what_is_learned_of_one_position_serves_the_others():
     assert correlations[0] > correlations[1] + 0.05
 
 
-def test_a_warm_fit_ends_where_a_cold_one_does():
-    x, y = data(MIXED, 60)
-    warm = ProductGaussianProcess(MIXED, warm=True).fit(x[:40], y[:40]).fit(x, y)
-    cold = ProductGaussianProcess(MIXED).fit(x, y)
-    (a, _), (b, _) = warm.posterior(x), cold.posterior(x)
-    torch.testing.assert_close(a, b, rtol=0, atol=0.05)
+def test_parameters_learned_before_are_remembered_and_nothing_else(monkeypatch):
+    calls = []
+    real = product.maximize_posterior
+    monkeypatch.setattr(product, "maximize_posterior", lambda *a: (calls.append(1), real(*a))[1])
+    x, y = data(MIXED, 40)
+    gp = ProductGaussianProcess(MIXED)
+    other = copy.copy(gp).tune(x[:30], y[:30])
+    again = copy.copy(gp).tune(x[:30], y[:30]).condition(x, y)
+    assert len(calls) == 1
+    fresh = ProductGaussianProcess(MIXED).tune(x[:30], y[:30]).condition(x, y)
+    assert torch.equal(again.posterior(x)[0], fresh.posterior(x)[0])
+    other.tune(x[:31], y[:31])
+    assert len(calls) == 3
+
+
+def test_parameters_are_learned_at_milestones():
+    numbers = sorted({milestone(n) for n in range(1, 2000)})
+    assert numbers[:40] == list(range(1, 41))
+    assert all(b - a <= max(a // 20, 1) + 1 for a, b in itertools.pairwise(numbers))
+    assert all(milestone(n) <= n < milestone(n) + max(n // 20, 1) for n in range(1, 2000))
+
+
+@pytest.mark.parametrize("maximize", [True, False])
+def test_a_fit_to_values_is_a_function_of_the_values(maximize):
+    """Whatever was fitted before, and hardly another one than learning from all of them."""
+    x, y = data(MIXED, 59)
+    values = y if maximize else -y
+    gp = ProductGaussianProcess(MIXED)
+    for count in (40, 58, 59):
+        scale = ObjectiveScale.of(values[:count], maximize=maximize)
+        found = fit_to_values(copy.copy(gp), x[:count], values[:count], scale)
+    fresh = fit_to_values(ProductGaussianProcess(MIXED), x, values, scale)
+    assert torch.equal(found.posterior(x)[0], fresh.posterior(x)[0])
+    whole = ProductGaussianProcess(MIXED).fit(x, scale(values))
+    torch.testing.assert_close(found.posterior(x)[0], whole.posterior(x)[0], rtol=0, atol=0.1)
 
 
 def test_cold_fits_do_not_depend_on_earlier_ones():

@@ -1,0 +1,87 @@
+"""Which parameters of a study are searched jointly, and how they spell architectures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from naslib_diffusion.plugins.optuna.codecs import codec_of
+from naslib_diffusion.plugins.optuna.inference import Common, complete, constants, groups, joint
+from naslib_diffusion.plugins.optuna.spaces import Codec, ProductCodec, Rule
+from optuna.distributions import BaseDistribution
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+Distributions = dict[str, BaseDistribution]
+
+
+class Parts:
+    """The joint search space, in groups of parameters that occur together.
+
+    Args:
+        space: that the user told, if any: an architecture space, or distributions by name.
+        is_valid: bans combinations.
+        group: whether to split conditional search spaces into groups.
+        earlier: trials that tell the parameters before the study's first one.
+
+    Attributes:
+        told: how trials spell the space that the user told.
+    """
+
+    def __init__(
+        self, space: Any, is_valid: Rule | None, group: bool, earlier: Sequence[FrozenTrial]
+    ) -> None:
+        self.told: Codec[Any] | None = None if space is None else codec_of(space, is_valid)
+        self._fixed = isinstance(space, Mapping)
+        self._is_valid, self._group = is_valid, group
+        self._earlier = complete(earlier)
+        self._common = Common()
+
+    def __call__(self, study: Study) -> list[Distributions]:
+        """Return the groups."""
+        parts = []
+        names: Distributions = {}
+        if self.told is not None:
+            names = self.told.distributions
+            parts.append(self._adopted(study, self.told))
+        if not self._fixed:
+            parts += [joint(part, names) for part in self._inferred(study)]
+        return [part for part in parts if part]
+
+    def codec(self, study: Study, share: Distributions, others: Mapping[str, Any]) -> Codec[Any]:
+        """Return how trials spell the architectures of one group.
+
+        Args:
+            study: which it is.
+            share: the group.
+            others: values of other groups, for the user's rule to see.
+        """
+        if self.told is not None and share.keys() == self.told.distributions.keys():
+            return self.told
+        fixed = {} if self._is_valid is None else constants(self._inferred(study))
+        return ProductCodec(share, self._is_valid, {**fixed, **others})
+
+    def _inferred(self, study: Study) -> list[Distributions]:
+        """Return what finished trials have in common, or the groups that occur together.
+
+        Before the first of this study, earlier studies tell the parameters.
+        """
+        done = complete(study.get_trials(deepcopy=False))
+        if not done and self._earlier:
+            done = self._earlier
+        elif not self._group:
+            return [self._common(study)]
+        parts: list[Distributions] = groups(t.distributions for t in done)
+        return parts
+
+    def _adopted(self, study: Study, codec: Codec[Any]) -> Distributions:
+        """Return the distributions by which this study spells architectures; empty if unknown.
+
+        Optuna demands equal choices in equal order, and trials may have an order of their own.
+        """
+        if self._fixed:
+            return {n: d for n, d in codec.distributions.items() if not d.single()}
+        for trial in reversed(study.get_trials(deepcopy=False)):
+            if codec.distributions.keys() <= trial.distributions.keys():
+                return {name: trial.distributions[name] for name in codec.distributions}
+        return {}
