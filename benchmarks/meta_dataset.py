@@ -8,6 +8,7 @@ was cut off goes on where it was.
 from __future__ import annotations
 
 import csv
+import gzip
 import os
 import time
 from dataclasses import dataclass
@@ -121,6 +122,19 @@ def finished_jobs(path: Path, copies: int) -> int:
     return jobs
 
 
+def join_results(folder: Path, table: Path) -> int:
+    """Write one row per training, its task's facts beside it; return their number."""
+    with (folder / "tasks.csv").open(newline="") as file:
+        tasks = {row["task"]: row for row in csv.DictReader(file)}
+    with (folder / "triples.csv").open(newline="") as file:
+        rows = [tasks[row["task"]] | row for row in csv.DictReader(file)]
+    with gzip.open(table, "wt", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return len(rows)
+
+
 def job_cells(count: int, seed: int) -> list[Cell]:
     """Return the cell of each job: distinct ones in random order, and again."""
     space = NASBench201()
@@ -141,11 +155,21 @@ def job_cells(count: int, seed: int) -> list[Cell]:
     default=FASHION,
     help="Folder of Fashion-MNIST (Debian: dataset-fashion-mnist).",
 )
+@click.option("--table", type=click.Path(path_type=Path), help="Only join what --out has into it.")
 def main(
-    out: Path, count: int, jobs: int, minutes: float | None, seed: int, fashion: Path
+    out: Path,
+    count: int,
+    jobs: int,
+    minutes: float | None,
+    seed: int,
+    fashion: Path,
+    table: Path | None,
 ) -> None:
     """Train cells on variants of digits and Fashion-MNIST; resumable."""
     torch.set_num_threads(1)
+    if table is not None:
+        click.echo(f"{table}: {join_results(out, table)} trainings")
+        return
     recipe, specs = Recipe(), draw_specs(count, seed)
     out.mkdir(parents=True, exist_ok=True)
     _write_specs(out / "tasks.csv", specs)
