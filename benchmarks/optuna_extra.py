@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import multiprocessing
+import resource
 import statistics
 import tempfile
 import time
@@ -126,7 +127,8 @@ def study(trials: int, workers: int) -> Row:
         optuna.create_study(study_name="large", storage=_storage(url))
         context = multiprocessing.get_context("spawn")
         processes = [
-            context.Process(target=work, args=(url, seed, trials)) for seed in range(workers)
+            context.Process(target=work, args=(url, seed, trials, Path(folder)))
+            for seed in range(workers)
         ]
         start = time.perf_counter()
         for process in processes:
@@ -137,6 +139,7 @@ def study(trials: int, workers: int) -> Row:
                 bar.update(_count(url) - bar.n)
         seconds = time.perf_counter() - start
         done = optuna.load_study(study_name="large", storage=_storage(url)).trials
+        early, late = _peaks(Path(folder), trials // 5), _peaks(Path(folder), len(done))
     complete = [t for t in done if t.state == optuna.trial.TrialState.COMPLETE]
     return {
         "trials": len(done),
@@ -146,17 +149,30 @@ def study(trials: int, workers: int) -> Row:
         "right values": sum(t.value == _wide_value(t.params) for t in complete),
         "workers that failed": sum(process.exitcode != 0 for process in processes),
         "seconds": round(seconds),
+        "peak MB of a worker after a fifth": early,
+        "at the end": late,
     }
 
 
-def work(url: str, seed: int, trials: int) -> None:
-    """Work on the study until it has `trials` finished ones."""
+def _peaks(folder: Path, trials: int) -> int:
+    """Return the largest peak memory of a worker while the study had at most so many trials."""
+    rows = [
+        line.split() for path in folder.glob("memory-*") for line in path.read_text().splitlines()
+    ]
+    return max((int(peak) for count, peak in rows if int(count) <= trials), default=0)
+
+
+def work(url: str, seed: int, trials: int, folder: Path) -> None:
+    """Work on the study until it has `trials` finished ones; note the memory in `folder`."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = DiffusionNAGSampler(seed=seed, candidates=8)
     own = optuna.load_study(study_name="large", storage=_storage(url), sampler=sampler)
     limit = optuna.study.MaxTrialsCallback(trials, states=None)
-    while len(own.get_trials(deepcopy=False)) < trials:
+    while (count := len(own.get_trials(deepcopy=False))) < trials:
         own.optimize(_wide, n_trials=25, callbacks=[limit])
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        with (folder / f"memory-{seed}").open("a") as file:
+            file.write(f"{count} {peak}\n")
 
 
 def _wide(trial: optuna.Trial) -> float:
