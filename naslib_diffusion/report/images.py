@@ -6,10 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
-
 from naslib_diffusion.report.cells import LABELS, NODES, RADIUS, draw_cell
+from naslib_diffusion.report.templating import render_page
 from naslib_diffusion.runs.trials import Evaluation
 from naslib_diffusion.spaces import NASBench201
 
@@ -21,16 +19,9 @@ def render_image_report(summary: Mapping[str, Any], trials: Sequence[Evaluation]
         summary: as of `summary.json`.
         trials: all of the run, in order; at least one that did not diverge.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("naslib_diffusion.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     space = NASBench201()
-    page = environment.get_template("images.html.j2").render(
-        style=Markup(environment.get_template("style.css").render()),
+    return render_page(
+        "images.html.j2",
         summary=summary,
         rows=[
             (t, draw_cell(space.parse(t.arch)), math.isfinite(t.value))
@@ -47,4 +38,3 @@ def render_image_report(summary: Mapping[str, Any], trials: Sequence[Evaluation]
         radius=RADIUS,
         labels=LABELS,
     )
-    return page + "\n"

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import platform
-import re
 import statistics
 from collections.abc import Iterator
 from importlib import metadata
 
-import jinja2
 from markupsafe import Markup
 
 from naslib_diffusion.report import figures
 from naslib_diffusion.report.cells import LABELS, NODES, RADIUS, decisions, draw_cell
 from naslib_diffusion.report.scales import formatter
+from naslib_diffusion.report.templating import render_page
 from naslib_diffusion.runs import Results
 
 TOP = 10
@@ -27,19 +26,11 @@ def render_report(results: Results, out: str) -> str:
         results: of the run.
         out: the folder that the user named, for the command that repeats the run.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("naslib_diffusion.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["breakable"] = _breakable
     table, winner = results.table, results.winner
     write = formatter(table)
     arch = table.space.parse(winner.best.arch)
-    page = environment.get_template("report.html.j2").render(
-        style=Markup(environment.get_template("style.css").render()),
+    return render_page(
+        "report.html.j2",
         headline=_headline(results),
         results=results,
         table=table,
@@ -59,13 +50,6 @@ def render_report(results: Results, out: str) -> str:
         command=results.settings.command(out),
         versions=_versions(),
     )
-    return page + "\n"
-
-
-def _breakable(text: str) -> Markup:
-    """Escape, and allow a line break after each plus sign, bar and comma."""
-    parts = re.split(r"(?<=[+,|])", text)
-    return Markup("<wbr>").join(parts)
 
 
 def _headline(results: Results) -> str:
