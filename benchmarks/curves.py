@@ -1,15 +1,49 @@
-"""Curves with bands over seeds, as PNG."""
+"""Curves with bands over seeds, as PNG and on a page with their table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_diffusion.files import write_atomically
+from naslib_diffusion.report import render_bench
+
 COLORS = ("#d1495b", "#1f6f8b", "#7a9e3f", "#8d6a9f", "#c98b2b", "#5c6770")
+
+
+def save_curves(
+    out: Path,
+    name: str,
+    panels: Mapping[str, Mapping[str, NDArray[np.float64]]],
+    rows: Sequence[Mapping[str, object]],
+    *,
+    title: str,
+    text: str,
+    start: int,
+    ylabel: str,
+) -> None:
+    """Draw the curves of searches to `name.png`, and show them and a table in `name.html`.
+
+    Args:
+        out: folder.
+        name: of the files.
+        panels: best values so far, see `draw_curves`.
+        rows: of the table.
+        title: of the page.
+        text: what was measured and how.
+        start: random evaluations of each search.
+        ylabel: what the values are.
+    """
+    image = out / f"{name}.png"
+    draw_curves(
+        panels, image, start=start, xlabel="evaluations (shaded: random start)", ylabel=ylabel
+    )
+    page = render_bench(title, text, image.read_bytes(), rows)
+    write_atomically(out / f"{name}.html", page.encode())
 
 
 def draw_curves(
@@ -19,7 +53,6 @@ def draw_curves(
     start: int,
     xlabel: str,
     ylabel: str,
-    references: Mapping[str, float] | None = None,
 ) -> None:
     """Draw one panel for each entry: medians, and the middle half of the seeds as a band.
 
@@ -29,7 +62,6 @@ def draw_curves(
         start: steps before this one are shaded and do not set the range of values.
         xlabel: what a step is.
         ylabel: what the values are.
-        references: a level to mark, by title of the panel.
     """
     import matplotlib as mpl
 
@@ -48,7 +80,7 @@ def draw_curves(
             axes.fill_between(steps, low, high, color=color, alpha=0.15, lw=0)
             axes.plot(steps, middle, color=color, lw=1.8, label=label)
             shown.append(np.stack([low, high])[:, start - 1 :])
-        _frame(axes, np.concatenate(shown, axis=None), (references or {}).get(title))
+        _frame(axes, np.concatenate(shown, axis=None))
         axes.axvspan(1, start, color="0.95", zorder=0)
         axes.set_title(title, loc="left", fontsize=10)
         axes.set_xlabel(xlabel)
@@ -59,13 +91,10 @@ def draw_curves(
     plt.close(figure)
 
 
-def _frame(axes: Any, values: NDArray[np.float64], reference: float | None) -> None:
-    """Fit the range of values to what was shown, and to the level to mark."""
-    top = float(values.max()) if reference is None else max(float(values.max()), reference)
-    low = float(values.min())
+def _frame(axes: Any, values: NDArray[np.float64]) -> None:
+    """Fit the range of values to what was shown."""
+    low, top = float(values.min()), float(values.max())
     room = (top - low) or 1.0
     axes.set_ylim(low - 0.05 * room, top + 0.08 * room)
-    if reference is not None:
-        axes.axhline(reference, color="0.45", lw=1.2, ls=(0, (4, 3)))
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.01)

@@ -10,12 +10,11 @@ import click
 import numpy as np
 from naslib_diffusion.benchmarks.common import data_option, load_task, out_option, run_all, save
 from naslib_diffusion.benchmarks.common import show as show_table
-from naslib_diffusion.benchmarks.curves import draw_curves
+from naslib_diffusion.benchmarks.curves import save_curves
 from naslib_diffusion.benchmarks.ofa import AccuracyPredictor
 from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
-from naslib_diffusion.report import render_bench
 from naslib_diffusion.search import Search
 from naslib_diffusion.spaces import MobileNetV3, Space
 
@@ -150,20 +149,16 @@ def main(
         )
         save(out, f"figure4_{task}", rows, seeds=seeds, budget=budget)
         if out is not None:
-            draw_curves(
+            save_curves(
+                out,
+                f"figure4_{task}",
                 panels,
-                out / f"figure4_{task}.png",
+                rows,
+                title=TASKS[task],
+                text=f"Best so far of {seeds} seeds: medians and the middle half. {NOTE}",
                 start=INITIAL,
-                xlabel="evaluations (shaded: random start)",
                 ylabel=TASKS[task],
             )
-            page = render_bench(
-                TASKS[task],
-                f"Best so far of {seeds} seeds: medians and the middle half. {NOTE}",
-                (out / f"figure4_{task}.png").read_bytes(),
-                rows,
-            )
-            (out / f"figure4_{task}.html").write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

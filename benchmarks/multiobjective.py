@@ -21,12 +21,11 @@ from gpytorch.mlls import ExactMarginalLogLikelihood
 from naslib_diffusion.benchmarks.acquisition_problems import Case, Counted, Indexed
 from naslib_diffusion.benchmarks.common import data_option, load_task, out_option, run_all, save
 from naslib_diffusion.benchmarks.common import show as show_table
-from naslib_diffusion.benchmarks.curves import draw_curves
+from naslib_diffusion.benchmarks.curves import save_curves
 from naslib_diffusion.benchmarks.figure4 import paired
 from naslib_diffusion.plugins.botorch import optimize_acqf_diffusion
 from torch import Tensor
 
-from naslib_diffusion.report import render_bench
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.nasbench201 import OPERATIONS, Cell
 
@@ -209,20 +208,17 @@ def main(
     )
     save(out, "multiobjective", rows, seeds=seeds, budget=budget, batch=batch)
     if out is not None:
-        draw_curves(
+        save_curves(
+            out,
+            "multiobjective",
             panels,
-            out / "multiobjective.png",
+            rows,
+            title="Two objectives at once",
+            text=f"Hypervolume over that of the table, {seeds} seeds: medians, middle half. "
+            f"{note}",
             start=INITIAL,
-            xlabel="evaluations (shaded: random start)",
             ylabel="share of the table's hypervolume",
         )
-        page = render_bench(
-            "Two objectives at once",
-            f"Hypervolume over that of the table, {seeds} seeds: medians, middle half. {note}",
-            (out / "multiobjective.png").read_bytes(),
-            rows,
-        )
-        (out / "multiobjective.html").write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":
