@@ -5,13 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from naslib_diffusion.spaces.nasbench201_features import (
-    CONV1,
-    EDGES,
-    NONE,
-    SKIP,
-    path_sequences,
-)
+from naslib_diffusion.spaces.nasbench201_features import path_sequences, tree_levels
 
 _SCALE = (0.786,) * 3 + (0.763,) * 3 + (0.373,) * 3 + (1.017,) * 3 + (0.4963,)
 """About the standard deviations of the features over the 6,466 classes."""
@@ -38,32 +32,3 @@ def _first_operations() -> Tensor:
     operations = torch.eye(3)
     by_length = [operations.repeat_interleave(count, 0) for count in (1, 3, 9)]
     return torch.cat([torch.zeros(1, 3), *by_length])
-
-
-def tree_levels(operations: Tensor) -> Tensor:
-    """Count real operations in the tree that flows into the output, by their distance from it.
-
-    An operation that two paths share counts twice, as in the canonical form of a cell.
-
-    Args:
-        operations: `B x 6 x 5`; see `cell_features`.
-
-    Returns:
-        `B x 3 x 3`: real operations that follow on the way (0 to 2), by operation.
-    """
-    batch = operations.shape[0]
-    live, levels = [operations.new_ones(batch)], [operations.new_zeros(batch, 3, 3)]
-    for node in (1, 2, 3):
-        incoming = [(e, source) for e, (source, target) in enumerate(EDGES) if target == node]
-        dead, level = operations.new_ones(batch), operations.new_zeros(batch, 3, 3)
-        for edge, source in incoming:
-            skip, real = operations[:, edge, SKIP], operations[:, edge, CONV1:]
-            passes = 1 - operations[:, edge, NONE]
-            own = real * live[source][:, None]
-            behind = levels[source][:, :2] * real.sum(1)[:, None, None]
-            level = level + skip[:, None, None] * levels[source]
-            level = level + torch.cat([own[:, None], behind], 1)
-            dead = dead * (1 - passes * live[source])
-        live.append(1 - dead)
-        levels.append(level)
-    return levels[3]

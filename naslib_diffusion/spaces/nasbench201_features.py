@@ -81,7 +81,7 @@ def _summary(operations: Tensor, paths: Tensor) -> Tensor:
     shortest = torch.stack(
         [(1 - paths[..., depths < k].sum(-1)).prod(1) - nothing for k in levels]
     )
-    counts = _tree_counts(operations)
+    counts = tree_levels(operations).sum(1)
     pure_skip = 1 - (1 - paths[..., 0]).prod(1)
     summary = torch.cat(
         [
@@ -94,22 +94,30 @@ def _summary(operations: Tensor, paths: Tensor) -> Tensor:
     return summary / summary.new_tensor(_SUMMARY_SCALE)
 
 
-def _tree_counts(operations: Tensor) -> Tensor:
-    """Count each real operation in the tree that flows into the output; `B x 3`.
+def tree_levels(operations: Tensor) -> Tensor:
+    """Count real operations in the tree that flows into the output, by their distance from it.
 
     An operation that two paths share counts twice, as in the canonical form of a cell.
+
+    Args:
+        operations: `B x 6 x 5`; see `cell_features`.
+
+    Returns:
+        `B x 3 x 3`: real operations that follow on the way (0 to 2), by operation.
     """
     batch = operations.shape[0]
-    live = [operations.new_ones(batch)]
-    counts = [operations.new_zeros(batch, 3)]
+    live, levels = [operations.new_ones(batch)], [operations.new_zeros(batch, 3, 3)]
     for node in (1, 2, 3):
         incoming = [(e, source) for e, (source, target) in enumerate(EDGES) if target == node]
-        dead, count = operations.new_ones(batch), operations.new_zeros(batch, 3)
+        dead, level = operations.new_ones(batch), operations.new_zeros(batch, 3, 3)
         for edge, source in incoming:
+            skip, real = operations[:, edge, SKIP], operations[:, edge, CONV1:]
             passes = 1 - operations[:, edge, NONE]
-            count = count + operations[:, edge, CONV1:] * live[source][:, None]
-            count = count + passes[:, None] * counts[source]
+            own = real * live[source][:, None]
+            behind = levels[source][:, :2] * real.sum(1)[:, None, None]
+            level = level + skip[:, None, None] * levels[source]
+            level = level + torch.cat([own[:, None], behind], 1)
             dead = dead * (1 - passes * live[source])
         live.append(1 - dead)
-        counts.append(count)
-    return counts[3]
+        levels.append(level)
+    return levels[3]

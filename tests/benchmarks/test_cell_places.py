@@ -3,11 +3,11 @@
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from naslib_diffusion.benchmarks.cell_places import cell_places, tree_levels
+from naslib_diffusion.benchmarks.cell_places import cell_places
 
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.nasbench201 import EDGES, Cell
-from naslib_diffusion.spaces.nasbench201_features import CONV1, NONE, SKIP
+from naslib_diffusion.spaces.nasbench201_features import CONV1, NONE, SKIP, tree_levels
 
 SPACE = NASBench201()
 cells = st.tuples(*[st.integers(0, 4)] * 6).map(Cell)
