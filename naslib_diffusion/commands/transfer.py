@@ -50,8 +50,8 @@ def image_options(command: Any) -> Any:
         click.option(
             "--data",
             metavar="FOLDER",
-            type=click.Path(path_type=Path),
-            help="Your images, a subfolder per class: each proposed cell is trained on them.",
+            help="Your images, a subfolder per class: each proposed cell is trained on them. Or "
+            "cifar10:FOLDER, cifar100:, aircraft: or pets:, which torchvision keeps in FOLDER.",
         ),
         click.option("--size", metavar="N", type=click.IntRange(4, 512),
                      help="Scale images to N x N.  [default: their own size, 8 to 32]"),
@@ -135,6 +135,7 @@ def transfer(
       naslib-diffusion transfer --benchmark nasbench201/imagenet16 --budget 10
       naslib-diffusion transfer --table mine.csv --objective accuracy --out runs/mine
       naslib-diffusion transfer --data photos --out runs/photos
+      naslib-diffusion transfer --data cifar10:downloads --device cuda --out runs/cifar10
       naslib-diffusion transfer --data photos --epochs 20 --channels 8 --cells 1 --out runs/quick
       naslib-diffusion transfer --table mine.csv --prior other.csv:accuracy --out runs/mine
     """

@@ -62,17 +62,18 @@ def _prepare(params: dict[str, Any]) -> tuple[ImageSet, ImageSettings, Sequence[
 
     from naslib_diffusion.spaces import NASBench201
     from naslib_diffusion.transfer.image_search import ImageSettings, fingerprint
-    from naslib_diffusion.transfer.images import ImageError, load_images
+    from naslib_diffusion.transfer.images import ImageError
     from naslib_diffusion.transfer.priors import image_prior_names, load_image_priors
     from naslib_diffusion.transfer.training import Recipe
 
+    data = params["data"]
     if params["space"] not in (None, NASBench201.name):
         raise UserError(f"--data trains cells of nasbench201, not of {params['space']!r}")
     if params["device"].startswith("cuda") and not torch.cuda.is_available():
         raise UserError("--device cuda: there is no GPU that PyTorch can use")
     names = image_prior_names([name for name in params["prior"] if name != "none"])
     try:
-        images = load_images(params["data"], params["size"], quiet=params["quiet"])
+        images = _read(data, params["size"], params["quiet"])
         train, _ = images.split(params["holdout"], params["seed"])
         prior = load_image_priors(names, train, params["seed"])
     except (ValueError, ImageError) as error:
@@ -84,7 +85,7 @@ def _prepare(params: dict[str, Any]) -> tuple[ImageSet, ImageSettings, Sequence[
         seed=params["seed"],
     )
     settings = ImageSettings(
-        data=str(params["data"].absolute()),
+        data=str(Path(data).absolute()) if Path(data).is_dir() else data,
         budget=params["budget"] or BUDGET,
         strategy=params["strategy"],
         prior=names or ("none",),
@@ -95,6 +96,17 @@ def _prepare(params: dict[str, Any]) -> tuple[ImageSet, ImageSettings, Sequence[
         fingerprint=fingerprint(images),
     )
     return images, settings, prior
+
+
+def _read(data: str, size: int | None, quiet: bool) -> ImageSet:
+    """Read a folder of images, or what torchvision knows by name."""
+    from naslib_diffusion.transfer.images import load_images
+    from naslib_diffusion.transfer.torchvision_sets import load_torchvision, named
+
+    known = None if Path(data).is_dir() else named(data)
+    if known is not None:
+        return load_torchvision(*known, size, quiet=quiet)
+    return load_images(Path(data), size, quiet=quiet)
 
 
 def _announce(images: ImageSet, settings: ImageSettings, done: int) -> None:

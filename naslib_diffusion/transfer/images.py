@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +80,7 @@ def load_images(folder: Path, size: int | None = None, *, quiet: bool = True) ->
             wrong.
     """
     files = _listed(folder)
-    size = size or _usual_size([path for paths in files.values() for path in paths])
+    size = size or usual_size(_sides([path for paths in files.values() for path in paths]))
     images, labels, skipped = [], [], []
     total = sum(map(len, files.values()))
     with tqdm(total=total, desc="images", unit="image", disable=quiet, leave=False) as bar:
@@ -129,8 +129,13 @@ def _files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.iterdir() if path.is_file())
 
 
-def _usual_size(paths: list[Path], looked_at: int = 64) -> int:
-    """Return the median of the shorter sides of some images, by their headers, in 8 .. 32."""
+def usual_size(sides: Sequence[int]) -> int:
+    """Return the median of the shorter sides of some images, in 8 .. 32."""
+    return min(max(sorted(sides)[len(sides) // 2], 8), 32) if sides else 32
+
+
+def _sides(paths: list[Path], looked_at: int = 64) -> list[int]:
+    """Return the shorter sides of some images, by their headers."""
     sides = []
     for path in paths[:: max(1, len(paths) // looked_at)]:
         try:
@@ -138,7 +143,7 @@ def _usual_size(paths: list[Path], looked_at: int = 64) -> int:
                 sides.append(min(image.size))
         except ImageError:
             continue
-    return min(max(sorted(sides)[len(sides) // 2], 8), 32) if sides else 32
+    return sides
 
 
 def _open(path: Path) -> Image.Image:
@@ -168,10 +173,15 @@ def _read(path: Path, size: int) -> Tensor:
             )
         except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
             raise ImageError(f"{path} is damaged ({type(error).__name__})") from None
+    return square(rgb, size)
+
+
+def square(rgb: Image.Image, size: int) -> Tensor:
+    """Return the middle square of an RGB image as bytes, scaled to `3 x size x size`."""
     side = min(rgb.size)
     left, top = (rgb.width - side) // 2, (rgb.height - side) // 2
-    square = rgb.crop((left, top, left + side, top + side))
-    pixels = torch.frombuffer(bytearray(square.tobytes()), dtype=torch.uint8)
+    middle = rgb.crop((left, top, left + side, top + side))
+    pixels = torch.frombuffer(bytearray(middle.tobytes()), dtype=torch.uint8)
     pixels = pixels.view(side, side, 3).permute(2, 0, 1)
     if side != size:
         scaled = functional.interpolate(
