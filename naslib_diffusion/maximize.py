@@ -76,7 +76,7 @@ class Effort:
         needs, and finds the same.
         """
         few = space.blocks is not None and Moves(space.blocks).count <= FEW_MOVES
-        return Effort(samples=0, starts=4, pairs=12) if few else Effort()
+        return Effort(samples=0, starts=3) if few else Effort()
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,9 @@ MAX_STEPS = 40
 REMEMBERED = 16
 """Recent fits whose parameters are kept, see `Memory`."""
 
-MIN_NOISE, MAX_NOISE = 1e-4, 1.0
+MIN_NOISE, MAX_NOISE = 1e-6, 1.0
+"""Of the noise variance. With 1e-4 at least, points beside known ones kept promising improvement,
+and a search of a smooth function stayed at a local optimum."""
 
 LENGTH_PRIOR = 0.3, 1.0
 """Mean and deviation of log(length / sqrt(parameters)): the more parameters, the smoother in each
