@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 import click
 import torch
 from naslib_diffusion.benchmarks.common import out_option, save, show
-from naslib_diffusion.benchmarks.image_tasks import FASHION, TaskSpec, make_task
+from naslib_diffusion.benchmarks.image_tasks import FASHION, make_task, read_spec
 from torch import Tensor
 from tqdm import tqdm
 
@@ -23,9 +24,12 @@ from naslib_diffusion.transfer.dataset import (
     describe,
     image_encoder,
 )
-from naslib_diffusion.transfer.meta import MetaSurrogate
+from naslib_diffusion.transfer.meta import SHIPPED, MetaSurrogate
 from naslib_diffusion.transfer.task_kernel import TaskKernelSurrogate
 from naslib_diffusion.transfer.task_results import TaskResults
+
+MEASURED = SHIPPED / "image_tasks.csv.gz"
+"""The meta-dataset that ships."""
 
 LEAST_CELLS = 8
 """Tasks with fewer finished cells are left out."""
@@ -49,37 +53,30 @@ class Task:
         return TaskTable(x.float(), own.y.float(), own.data)
 
 
-def load_tasks(folder: Path, fashion: Path, without: str | None = None) -> list[Task]:
-    """Read what `benchmarks/meta_dataset.py` wrote, and describe each data set.
+def load_tasks(table: Path, fashion: Path, without: str | None = None) -> list[Task]:
+    """Read a meta-dataset of images, and describe each of its data sets.
 
     Args:
-        folder: of the meta-dataset.
-        fashion: of Fashion-MNIST.
+        table: that `benchmarks/meta_dataset.py --table` wrote, such as `MEASURED`.
+        fashion: folder of Fashion-MNIST.
         without: leave the tasks of this source of images out.
     """
     space, encoder = NASBench201(), image_encoder()
-    found: dict[int, list[tuple[str, float]]] = {}
-    with (folder / "triples.csv").open(newline="") as file:
+    rows: dict[int, list[dict[str, str]]] = {}
+    with gzip.open(table, "rt", newline="") as file:
         for row in csv.DictReader(file):
-            if math.isfinite(float(row["accuracy"])):
-                pair = row["arch"], float(row["accuracy"])
-                found.setdefault(int(row["task"]), []).append(pair)
+            if row["source"] != without and math.isfinite(float(row["accuracy"])):
+                rows.setdefault(int(row["task"]), []).append(row)
+    kept = [rows[task] for task in sorted(rows) if len(rows[task]) >= LEAST_CELLS]
     tasks = []
-    with (folder / "tasks.csv").open(newline="") as file:
-        for row in tqdm(list(csv.DictReader(file)), desc="data sets", disable=None):
-            pairs = found.get(int(row["task"]), [])
-            if len(pairs) < LEAST_CELLS or row["source"] == without:
-                continue
-            spec = TaskSpec(
-                row["source"], tuple(map(int, row["classes"].split())), int(row["resolution"]),
-                row["colour"], float(row["noise"]), int(row["examples"]), int(row["seed"]),
-            )  # fmt: skip
-            images, labels = make_task(spec, fashion).train
-            data = describe((255 * images).to(torch.uint8), labels, encoder, seed=spec.seed)
-            x = space.encode([space.parse(arch) for arch, _ in pairs])
-            y = torch.tensor([value for _, value in pairs], dtype=torch.double)
-            y = (y - y.mean()) / y.std().clamp(min=1e-3)
-            tasks.append(Task(spec.source, TaskResults(x, y, data)))
+    for own in tqdm(kept, desc="data sets", disable=None):
+        spec = read_spec(own[0])
+        images, labels = make_task(spec, fashion).train
+        data = describe((255 * images).to(torch.uint8), labels, encoder, seed=spec.seed)
+        x = space.encode([space.parse(row["arch"]) for row in own])
+        y = torch.tensor([float(row["accuracy"]) for row in own], dtype=torch.double)
+        y = (y - y.mean()) / y.std().clamp(min=1e-3)
+        tasks.append(Task(spec.source, TaskResults(x, y, data)))
     return tasks
 
 
@@ -186,9 +183,9 @@ def summarise(name: str, found: list[dict[int, dict[str, float]]]) -> dict[str, 
 @click.command()
 @click.option(
     "--meta",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="Folder that benchmarks.meta_dataset wrote.",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=MEASURED,
+    help="Table that benchmarks.meta_dataset wrote; the one that ships unless told.",
 )
 @click.option(
     "--fashion",

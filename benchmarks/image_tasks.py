@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import gzip
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,3 +152,11 @@ def by_resolution(specs: Sequence[TaskSpec], size: int) -> list[list[int]]:
 def spec_row(spec: TaskSpec) -> dict[str, object]:
     """Return a row of a CSV file."""
     return {**dataclasses.asdict(spec), "classes": " ".join(map(str, spec.classes))}
+
+
+def read_spec(row: Mapping[str, str]) -> TaskSpec:
+    """Return the task of which `spec_row` told."""
+    return TaskSpec(
+        row["source"], tuple(map(int, row["classes"].split())), int(row["resolution"]),
+        row["colour"], float(row["noise"]), int(row["examples"]), int(row["seed"]),
+    )  # fmt: skip

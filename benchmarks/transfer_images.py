@@ -1,118 +1,165 @@
-"""End to end on real images: cells that the prior proposes against random search."""
+"""End to end on real images: cells that priors propose against random search."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 import torch
-from naslib_diffusion.benchmarks.common import out_option, save, show
+from naslib_diffusion.benchmarks.common import out_option, run_all, save, show
+from naslib_diffusion.benchmarks.dataset_aware import MEASURED, load_tasks
 from naslib_diffusion.benchmarks.image_tasks import FASHION, source_images
-from tqdm import tqdm
+from torch.nn import functional
 
 from naslib_diffusion import Search
 from naslib_diffusion.spaces import NASBench201
+from naslib_diffusion.surrogates.prior import Prior
 from naslib_diffusion.transfer.dataset import describe, image_encoder
 from naslib_diffusion.transfer.images import ImageSet
 from naslib_diffusion.transfer.priors import load_priors
-from naslib_diffusion.transfer.task_kernel import TaskKernelPrior, TaskKernelSurrogate
+from naslib_diffusion.transfer.task_kernel import TaskKernelSurrogate
 from naslib_diffusion.transfer.training import Recipe, train_cell
 
+RANDOM = "random"
+PRIORS = ("cells", "images", "both")
+"""What ships for cells; what is learned from other sources of images; `transfer --data`'s own."""
 
-def image_set(source: str, per_class: int, folder: Path) -> ImageSet:
-    """Return up to `per_class` images of each class of a source, at their own size."""
+
+def image_set(source: str, per_class: int, size: int | None, folder: Path, seed: int) -> ImageSet:
+    """Return up to `per_class` images of each class, at random, scaled to `size`."""
     images, labels = source_images(source, folder)
+    random = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(labels), generator=random)
+    images, labels = images[order], labels[order]
     rows = torch.cat([(labels == label).nonzero()[:per_class, 0] for label in range(10)])
-    pixels = (255 * images[rows]).to(torch.uint8)[:, None].expand(-1, 3, -1, -1)
+    chosen = images[rows][:, None]
+    if size is not None:
+        chosen = functional.interpolate(chosen, (size, size), mode="bilinear", antialias=True)
+    pixels = (255 * chosen.clamp(0, 1)).to(torch.uint8).expand(-1, 3, -1, -1)
     return ImageSet(pixels, labels[rows], tuple(map(str, range(10))))
 
 
-def data_prior(
-    meta: Path, source: str, fashion: Path, train: ImageSet, seed: int
-) -> TaskKernelPrior:
-    """Learn from all tasks of the meta-dataset but those of `source`; describe the new images."""
-    from naslib_diffusion.benchmarks.dataset_aware import load_tasks
-
+def learn(source: str, fashion: Path, meta: Path) -> TaskKernelSurrogate:
+    """Learn from all data sets of the meta-dataset but those of `source`."""
     results = [task.results for task in load_tasks(meta, fashion, without=source)]
-    surrogate = TaskKernelSurrogate.fit(NASBench201(), results)
-    return surrogate.for_data(describe(train.images, train.labels, image_encoder(), seed=seed))
+    return TaskKernelSurrogate.fit(NASBench201(), results)
 
 
-@click.command()
-@click.option("--source", type=click.Choice(["digits", "fashion"]), default="digits")
-@click.option("--per-class", default=100, show_default=True, help="Images of each class.")
-@click.option("--guided", "guided_budget", default=2, show_default=True, help="Trained cells.")
-@click.option("--random", "random_budget", default=20, show_default=True, help="Trained cells.")
-@click.option("--epochs", default=10, show_default=True)
-@click.option("--channels", default=8, show_default=True)
-@click.option("--cells", default=1, show_default=True)
-@click.option("--seed", default=0, show_default=True)
-@click.option(
-    "--fashion",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=FASHION,
-    help="Folder of Fashion-MNIST (Debian: dataset-fashion-mnist).",
-)
-@click.option(
-    "--meta",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of benchmarks.meta_dataset; adds a prior that sees the images, trained without "
-    "the tasks of --source.",
-)
-@out_option
-def main(
+def one_seed(
     source: str,
-    per_class: int,
-    guided_budget: int,
-    random_budget: int,
-    epochs: int,
-    channels: int,
-    cells: int,
-    seed: int,
+    sizes: tuple[int, int | None],
     fashion: Path,
-    meta: Path | None,
-    out: Path | None,
-) -> None:
-    """Best accuracy after a few proposed cells, and after many random ones.
-
-    Cells are compared on images that neither search has seen: each search picks its best by the
-    validation images, and that one is measured on the test images.
-    """
+    learned: TaskKernelSurrogate,
+    budgets: Mapping[str, int],
+    recipe: Recipe,
+) -> dict[str, dict[str, float]]:
+    """Run all searches on one split; by name what the cell of best validation accuracy does."""
     torch.set_num_threads(1)
-    space = NASBench201()
-    rest, test = image_set(source, per_class, fashion).split(0.3, seed)
+    space, seed = NASBench201(), recipe.seed
+    rest, test = image_set(source, sizes[0], sizes[1], fashion, seed).split(0.3, seed)
     train, valid = rest.split(0.25, seed)
-    recipe = Recipe(epochs=epochs, batch_size=32, channels=channels, cells=cells, flip=False,
-                    crop=1, seed=seed)  # fmt: skip
-    plans: dict[str, tuple[Any, str, int]] = {
-        "prior": (load_priors(["default"], space), "guided", guided_budget),
-        "random": ((), "random", random_budget),
-    }
-    if meta is not None:
-        aware = data_prior(meta, source, fashion, train, seed)
-        both = (*load_priors(["default"], space), aware)
-        plans = {
-            "dataset-aware prior": (aware, "guided", guided_budget),
-            "both priors": (both, "guided", guided_budget),
-            **plans,
-        }
-    rows: list[dict[str, object]] = []
-    for name, (prior, strategy, budget) in plans.items():
-        search = Search(space, strategy=strategy, prior=prior, seed=seed)
+    cells = load_priors(["default"], space)
+    images = learned.for_data(describe(train.images, train.labels, image_encoder(), seed=seed))
+    priors: dict[str, Sequence[Prior]] = {
+        "cells": cells, "images": (images,), "both": (*cells, images),
+    }  # fmt: skip
+    found = {}
+    for name, budget in budgets.items():
+        strategy = RANDOM if name == RANDOM else "guided"
+        search = Search(space, strategy=strategy, prior=priors.get(name, ()), seed=seed)
         trained = []
-        for _ in tqdm(range(budget), desc=name):
+        for _ in range(budget):
             (cell,) = search.ask()
             trained.append(train_cell(cell, train, valid, recipe))
             search.tell([cell], [trained[-1].accuracy])
         best = max(trained, key=lambda t: t.accuracy)
         right = (best(test.images).argmax(1) == test.labels).double().mean()
-        values = torch.tensor([t.accuracy for t in trained])
-        rows.append({"search": name, "trained cells": budget, "best valid": best.accuracy,
-                     "mean valid": float(values.nanmean()), "test": 100 * float(right),
-                     "cell": str(best.cell)})  # fmt: skip
-    show(f"{source}, {len(train)} training images, {epochs} epochs, seed {seed}", rows)
-    save(out, f"transfer_{source}", rows, seed=seed, recipe=recipe)
+        found[name] = {"valid": best.accuracy, "test": 100 * float(right)}
+    return found
+
+
+def summarise(
+    found: Sequence[Mapping[str, Mapping[str, float]]], budgets: Mapping[str, int]
+) -> list[dict[str, object]]:
+    """Return a row for each search: means and deviations over seeds, and gains over random."""
+    rows: list[dict[str, object]] = []
+    for name, budget in budgets.items():
+        test = torch.tensor([run[name]["test"] for run in found]).double()
+        gains = test - torch.tensor([run[RANDOM]["test"] for run in found]).double()
+        error = float(gains.std()) / len(gains) ** 0.5 if len(gains) > 1 else 0.0
+        valid = sum(run[name]["valid"] for run in found) / len(found)
+        row: dict[str, object] = {"search": name, "trained cells": budget, "valid": valid,
+                                  "test": float(test.mean())}  # fmt: skip
+        if name != RANDOM:
+            row["gain"] = f"{gains.mean():+.2f} ({error:.2f})"
+            row["better, equal, worse"] = ", ".join(
+                str(int(n)) for n in ((gains > 0).sum(), (gains == 0).sum(), (gains < 0).sum())
+            )
+        rows.append(row)
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return [{key: row.get(key, "") for key in keys} for row in rows]
+
+
+@click.command()
+@click.option("--source", type=click.Choice(["digits", "fashion"]), default="digits")
+@click.option("--per-class", default=100, show_default=True, help="Images of each class.")
+@click.option("--size", type=int, help="Scale images to so many pixels.")
+@click.option("--prior", "priors", multiple=True, type=click.Choice(PRIORS), help="Only these.")
+@click.option("--guided", "guided_budget", default=2, show_default=True, help="Trained cells.")
+@click.option("--random", "random_budget", default=20, show_default=True, help="Trained cells.")
+@click.option("--epochs", default=10, show_default=True)
+@click.option("--channels", default=8, show_default=True)
+@click.option("--cells", default=1, show_default=True)
+@click.option("--seeds", default=10, show_default=True, help="Of images, splits and trainings.")
+@click.option("--processes", default=1, show_default=True, help="Seeds at the same time.")
+@click.option(
+    "--fashion",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=FASHION,
+    help="Folder of Fashion-MNIST (Debian: dataset-fashion-mnist).",
+)
+@click.option(
+    "--meta",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=MEASURED,
+    help="Table that benchmarks.meta_dataset wrote; the one that ships unless told.",
+)
+@out_option
+def main(
+    source: str,
+    per_class: int,
+    size: int | None,
+    priors: tuple[str, ...],
+    guided_budget: int,
+    random_budget: int,
+    epochs: int,
+    channels: int,
+    cells: int,
+    seeds: int,
+    processes: int,
+    fashion: Path,
+    meta: Path,
+    out: Path | None,
+) -> None:
+    """Best accuracy after a few proposed cells, and after many random ones.
+
+    No prior knows the source of images. Each search picks its best by the validation images, and
+    that one is measured on test images that no search has seen.
+    """
+    learned = learn(source, fashion, meta)
+    budgets = dict.fromkeys(priors or PRIORS, guided_budget) | {RANDOM: random_budget}
+    jobs = [
+        (source, (per_class, size), fashion, learned, budgets,
+         Recipe(epochs=epochs, batch_size=32, channels=channels, cells=cells, flip=False, crop=1,
+                seed=seed))
+        for seed in range(seeds)
+    ]  # fmt: skip
+    rows = summarise(run_all(one_seed, jobs, processes, source), budgets)
+    note = "gain: over random search, paired by seed; its standard error in brackets"
+    show(f"{source}, {per_class} images of each class, {epochs} epochs, {seeds} seeds", rows,
+         [note])  # fmt: skip
+    save(out, f"transfer_{source}", rows, seeds=seeds, per_class=per_class, recipe=jobs[0][-1])
 
 
 if __name__ == "__main__":
