@@ -30,7 +30,7 @@ _logger = logging.getLogger(__name__)
 STARTUP = 10
 """Random proposals before the surrogate is trusted, where no earlier study tells anything."""
 
-CLAIMS = 5
+CLAIMS = 10
 """How often a proposal is drawn anew because another worker claimed it at the same moment."""
 
 REDRAWS = 20
@@ -191,12 +191,13 @@ class DiffusionNAGSampler(BaseSampler):
         """Propose an architecture that no other trial has, and claim it.
 
         A worker claims, then looks for the same claim by another. Whoever looks last sees it, and
-        proposes anew; at random if the other was first, lest both come to the same again.
+        proposes anew; at random if the other was first or the next is taken too, lest they come to
+        the same again and again.
         """
         options = self._options
         directions = study.directions
         params: dict[str, Any] = {}
-        for _ in range(CLAIMS):
+        for attempt in range(CLAIMS):
             trials = study.get_trials(deepcopy=False)
             history = read_history(trials, codec, directions, trial.number)
             priors = self._priors_for(codec, len(directions))
@@ -209,7 +210,7 @@ class DiffusionNAGSampler(BaseSampler):
             others_too = rivals(study, trial, codec, proposal.arch, trials)
             if proposal.repeats or not others_too:
                 break
-            if min(others_too) < trial.number:
+            if attempt or min(others_too) < trial.number:
                 options = replace(options, startup=sys.maxsize)
         sharing.record(study, trial, proposal, self._visible)
         return params

@@ -10,7 +10,10 @@ from pathlib import Path
 import optuna
 import optuna_worker as worker
 import pytest
-from optuna.trial import TrialState
+from naslib_diffusion.plugins.optuna import sampler
+from optuna.trial import FrozenTrial, TrialState
+
+from naslib_diffusion import DiffusionNAGSampler
 
 TRIALS = 30
 """Of the 64 points that there are."""
@@ -71,8 +74,6 @@ def test_storages_tell_claims_that_are_long() -> None:
     }
     from naslib_diffusion.plugins.optuna.sharing import claimed
 
-    from naslib_diffusion import DiffusionNAGSampler
-
     study = optuna.create_study(
         storage="sqlite://", sampler=DiffusionNAGSampler(space=space, seed=0)
     )
@@ -81,3 +82,27 @@ def test_storages_tell_claims_that_are_long() -> None:
     claim = claimed(study.get_trials()[0])
     assert len(claim) == 120
     assert claim["parameter_with_a_long_name_000"] == first
+
+
+@pytest.mark.parametrize(("offset", "planned"), [(-1, 1), (1, 2)])
+def test_who_meets_rivals_again_goes_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, offset: int, planned: int
+) -> None:
+    """A rival takes every point that is planned; random ones are left alone."""
+    space = {f"x{i}": optuna.distributions.CategoricalDistribution(tuple("abcde")) for i in "0123"}
+    study = optuna.create_study(sampler=DiffusionNAGSampler(seed=0, n_startup_trials=2))
+    for _ in range(4):
+        trial = study.ask(space)
+        study.tell(trial, sum(map(ord, trial.params.values())))
+    asked = []
+
+    def rivals(study: optuna.Study, trial: FrozenTrial, *_: object) -> list[int]:
+        asked.append(trial.number)
+        return [trial.number + offset] if len(asked) <= planned else []
+
+    monkeypatch.setattr(sampler, "rivals", rivals)
+    last = study.ask(space)
+    assert len(asked) == planned + 1
+    stored = study.get_trials()[-1].system_attrs
+    assert "diffusion_nag:acquisition" not in stored  # drawn at random
+    assert last.params not in [t.params for t in study.get_trials()[:-1]]
