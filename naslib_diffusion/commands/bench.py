@@ -17,6 +17,7 @@ MEASUREMENTS = {
     "speed": "Time and memory of generation and search.",
     "dataset_aware": "What seeing the data set is worth on held-out image tasks.",
     "transfer_images": "Trained proposals against random search on real images.",
+    "graph_limits": "What other data sets can tell of one of NAS-Bench-Graph, in hindsight.",
     "transfer": "Generation and search with a prior from other tasks (paper, Tables 1 and 2).",
     "table1": "Guided generation against sorting and the oracle (paper, Table 1).",
     "table3": "Validity, uniqueness and novelty of trained score networks (paper, Table 3).",
