@@ -22,7 +22,7 @@ from naslib_diffusion.generator import (
     upper_deviation,
 )
 from naslib_diffusion.moves import Moves, enumerate_blocks
-from naslib_diffusion.spaces.base import Space
+from naslib_diffusion.spaces.base import Space, UniformBlock
 from naslib_diffusion.spaces.restricted import Restricted
 from naslib_diffusion.threads import one_thread
 
@@ -73,10 +73,13 @@ class Effort:
         """Return what suits a space.
 
         In small ones, climbing from random starts costs less than the gradients that generation
-        needs, and finds the same.
+        needs, and finds the same. Where all is discrete, the climb puts right what a short
+        generation of few leaves.
         """
-        few = space.blocks is not None and Moves(space.blocks).count <= FEW_MOVES
-        return Effort(samples=0, starts=3) if few else Effort()
+        if space.blocks is None or any(isinstance(b, UniformBlock) for b in space.blocks):
+            return Effort()
+        few = Moves(space.blocks).count <= FEW_MOVES
+        return Effort(samples=0, starts=3) if few else Effort(samples=16, steps=6)
 
 
 @dataclass(frozen=True, eq=False)
