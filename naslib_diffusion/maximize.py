@@ -28,7 +28,7 @@ from naslib_diffusion.threads import one_thread
 
 A = TypeVar("A", bound=Hashable)
 
-ENUMERATED = 256
+ENUMERATED = 1024
 """Spaces of at most so many encodings are enumerated: exact, and cheaper than anything else."""
 FEW_MOVES = 64
 """Up to so many moves, such as those of a cell, a space counts as small."""
