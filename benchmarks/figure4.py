@@ -157,7 +157,7 @@ def main(
                 title=TASKS[task],
                 text=f"Best so far of {seeds} seeds: medians and the middle half. {NOTE}",
                 start=INITIAL,
-                ylabel=TASKS[task],
+                ylabel=TASKS[task].rpartition(", ")[2],
             )
 
 
