@@ -50,7 +50,11 @@ WHERE = {"cmaes": "numeric", "diffusion-space": "space"}
 """Samplers that only some tasks are for, by what a task must have."""
 
 
-EXTRAS = {"cmaes": "[bench]", "smac": "[peers]", "hebo": "[peers]"}
+EXTRAS = {
+    "cmaes": "[bench]",
+    "smac": "[peers]",
+    "hebo": "[peers], then pip install --no-deps HEBO==0.3.6",
+}
 """Samplers that need a package of their own name, and the extra that brings it."""
 
 
