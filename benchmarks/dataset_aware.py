@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import torch
 from naslib_diffusion.benchmarks.common import out_option, save, show
-from naslib_diffusion.benchmarks.image_tasks import FASHION, make_task, read_spec
+from naslib_diffusion.benchmarks.image_tasks import fashion_option, make_task, read_spec
 from torch import Tensor
 from tqdm import tqdm
 
@@ -30,6 +30,13 @@ from naslib_diffusion.transfer.task_results import TaskResults
 
 MEASURED = SHIPPED / "image_tasks.csv.gz"
 """The meta-dataset that ships."""
+
+meta_option = click.option(
+    "--meta",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=MEASURED,
+    help="Table that benchmarks.meta_dataset wrote; the one that ships unless told.",
+)
 
 LEAST_CELLS = 8
 """Tasks with fewer finished cells are left out."""
@@ -181,18 +188,8 @@ def summarise(name: str, found: list[dict[int, dict[str, float]]]) -> dict[str, 
 
 
 @click.command()
-@click.option(
-    "--meta",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    default=MEASURED,
-    help="Table that benchmarks.meta_dataset wrote; the one that ships unless told.",
-)
-@click.option(
-    "--fashion",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=FASHION,
-    help="Folder of Fashion-MNIST (Debian: dataset-fashion-mnist).",
-)
+@meta_option
+@fashion_option
 @click.option("--model", type=click.Choice(list(MODELS)), default="kernel", show_default=True)
 @click.option("--folds", default=6, show_default=True)
 @click.option("--seeds", default=10, show_default=True, help="Of folds and networks.")

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import torch
 from naslib_diffusion.benchmarks.common import load_task, out_option, save, show
+from naslib_diffusion.benchmarks.meta_prior import other_graphs
 from naslib_diffusion.benchmarks.transfer import CLOSE
 from torch import Tensor
 
@@ -22,13 +23,6 @@ from naslib_diffusion.tables.nasbenchgraph import GRAPHS
 RIDGE = 1e-3
 
 
-def values_of(graph: str) -> dict[str, float]:
-    """Return the values of a data set by canonical form."""
-    table = load_task(f"nasbenchgraph/{graph}", None)
-    keys = (str(table.space.canonical(arch)) for arch in table.archs)
-    return dict(zip(keys, table.values.tolist(), strict=True))
-
-
 def fitted(inputs: Tensor, targets: Tensor) -> Tensor:
     """Return the least-squares fit of `n` targets by `n x D` inputs and a constant, `n`."""
     x = torch.cat([inputs, torch.ones(len(inputs), 1).double()], 1)
@@ -37,10 +31,16 @@ def fitted(inputs: Tensor, targets: Tensor) -> Tensor:
     return fit
 
 
+def close_to_best(values: Tensor) -> Tensor:
+    """Tell which of `n` values are within `CLOSE` of the best."""
+    close: Tensor = values >= (1 - CLOSE) * values.max()
+    return close
+
+
 def first_close(ranking: Tensor, values: Tensor) -> int:
     """Return at which place of a ranking the first architecture close to the best stands."""
-    close = values >= (1 - CLOSE) * values.max()
-    return int(close[ranking.argsort(descending=True, stable=True)].nonzero()[0, 0]) + 1
+    order = ranking.argsort(descending=True, stable=True)
+    return int(close_to_best(values)[order].nonzero()[0, 0]) + 1
 
 
 def row_of(graph: str) -> dict[str, object]:
@@ -48,17 +48,10 @@ def row_of(graph: str) -> dict[str, object]:
     table = load_task(f"nasbenchgraph/{graph}", None)
     values = torch.tensor(table.values)
     targets = ObjectiveScale.of(values)(values)
-    keys = [str(table.space.canonical(arch)) for arch in table.archs]
-    columns = []
-    for other in GRAPHS:
-        if other not in (graph, "proteins"):  # proteins has few architectures
-            known = values_of(other)
-            column = torch.tensor([known[key] for key in keys], dtype=torch.double)
-            columns.append(ObjectiveScale.of(column)(column))
-    others = torch.stack(columns, 1)
+    others = other_graphs(table.archs, graph)
     space = NASBenchGraph()
     structure = torch.cat(space.features(space.encode(table.archs)), 1).double()
-    count = int((values >= (1 - CLOSE) * values.max()).sum())
+    count = int(close_to_best(values).sum())
     rankings = {
         "mean of the others": others.mean(1),
         "best sum of the others": fitted(others, targets),

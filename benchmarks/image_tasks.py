@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -17,6 +18,12 @@ from torch.nn import functional
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package `dataset-fashion-mnist` puts it."""
 
+fashion_option = click.option(
+    "--fashion",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=FASHION,
+    help="Folder of Fashion-MNIST (Debian: dataset-fashion-mnist).",
+)
 SOURCES = ("digits", "fashion")
 RESOLUTIONS = (8, 14)
 COLOURS = ("grey", "inverse", "tint", "clutter")
@@ -123,10 +130,7 @@ def _variant(
 ) -> tuple[Tensor, Tensor]:
     rows = torch.cat([rows for rows, _ in parts])
     labels = torch.cat([torch.full_like(rows, own) for rows, own in parts])
-    size = (spec.resolution, spec.resolution)
-    grey = images[rows][:, None]
-    if grey.shape[-1] != spec.resolution:
-        grey = functional.interpolate(grey, size, mode="bilinear", antialias=True)
+    grey = scaled(images[rows][:, None], spec.resolution)
     coloured = grey.expand(-1, 3, -1, -1)
     if spec.colour == "inverse":
         coloured = 1 - coloured
@@ -138,6 +142,13 @@ def _variant(
         coloured = coloured * tint + (1 - coloured) * ground
     noise = spec.noise * torch.randn(coloured.shape, generator=random)
     return (coloured + noise).clamp(0, 1), labels
+
+
+def scaled(images: Tensor, size: int) -> Tensor:
+    """Scale images, `n x C x R x R`, to `size` pixels each way."""
+    if images.shape[-1] == size:
+        return images
+    return functional.interpolate(images, (size, size), mode="bilinear", antialias=True)
 
 
 def by_resolution(specs: Sequence[TaskSpec], size: int) -> list[list[int]]:

@@ -17,11 +17,11 @@ from pathlib import Path
 import click
 import torch
 from naslib_diffusion.benchmarks.image_tasks import (
-    FASHION,
     ImageTask,
     TaskSpec,
     by_resolution,
     draw_specs,
+    fashion_option,
     make_task,
     spec_row,
 )
@@ -149,12 +149,7 @@ def job_cells(count: int, seed: int) -> list[Cell]:
 @click.option("--jobs", default=2400, show_default=True, help="A cell on eight tasks each.")
 @click.option("--minutes", type=float, help="Stop after so long; the same command goes on.")
 @click.option("--seed", default=0, show_default=True)
-@click.option(
-    "--fashion",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=FASHION,
-    help="Folder of Fashion-MNIST (Debian: dataset-fashion-mnist).",
-)
+@fashion_option
 @click.option("--table", type=click.Path(path_type=Path), help="Only join what --out has into it.")
 def main(
     out: Path,

@@ -149,14 +149,23 @@ def _graph_targets(graph: str) -> dict[str, float]:
     }
 
 
+def other_graphs(archs: Sequence[Any], left_out: str | None) -> Tensor:
+    """Return the targets of architectures on the graph data sets but one, `n x K`.
+
+    Proteins is never among them, since it has few architectures.
+    """
+    keys = [str(NASBenchGraph().canonical(arch)) for arch in archs]
+    columns = [_graph_targets(graph) for graph in GRAPHS if graph not in (left_out, "proteins")]
+    return torch.tensor([[column[key] for column in columns] for key in keys]).double()
+
+
 @functools.cache
 def graph_teacher(left_out: str | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Return encodings, mean and relative deviation over all graph data sets but one."""
-    space, sources = NASBenchGraph(), [g for g in GRAPHS if g not in (left_out, "proteins")]
-    archs = load_task(f"nasbenchgraph/{sources[0]}", None).archs
-    keys = [space.canonical(arch) for arch in archs]
-    columns = [_graph_targets(graph) for graph in sources]
-    targets = torch.tensor([[column[key] for column in columns] for key in keys]).double()
+    space = NASBenchGraph()
+    complete = next(graph for graph in GRAPHS if graph not in (left_out, "proteins"))
+    archs = load_task(f"nasbenchgraph/{complete}", None).archs
+    targets = other_graphs(archs, left_out)
     mean, spread = targets.mean(1), targets.std(1)
     return space.encode(archs), standardise(mean), (spread / spread.mean()).clamp(min=0.3)
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import click
 import torch
 from naslib_diffusion.benchmarks.common import out_option, run_all, save, show
-from naslib_diffusion.benchmarks.dataset_aware import MEASURED, load_tasks
-from naslib_diffusion.benchmarks.image_tasks import FASHION, source_images
-from torch.nn import functional
+from naslib_diffusion.benchmarks.dataset_aware import load_tasks, meta_option
+from naslib_diffusion.benchmarks.image_tasks import fashion_option, scaled, source_images
 
 from naslib_diffusion import Search
 from naslib_diffusion.spaces import NASBench201
@@ -35,7 +34,7 @@ def image_set(source: str, per_class: int, size: int | None, folder: Path, seed:
     rows = torch.cat([(labels == label).nonzero()[:per_class, 0] for label in range(10)])
     chosen = images[rows][:, None]
     if size is not None:
-        chosen = functional.interpolate(chosen, (size, size), mode="bilinear", antialias=True)
+        chosen = scaled(chosen, size)
     pixels = (255 * chosen.clamp(0, 1)).to(torch.uint8).expand(-1, 3, -1, -1)
     return ImageSet(pixels, labels[rows], tuple(map(str, range(10))))
 
@@ -113,18 +112,8 @@ def summarise(
 @click.option("--cells", default=1, show_default=True)
 @click.option("--seeds", default=10, show_default=True, help="Of images, splits and trainings.")
 @click.option("--processes", default=1, show_default=True, help="Seeds at the same time.")
-@click.option(
-    "--fashion",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=FASHION,
-    help="Folder of Fashion-MNIST (Debian: dataset-fashion-mnist).",
-)
-@click.option(
-    "--meta",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    default=MEASURED,
-    help="Table that benchmarks.meta_dataset wrote; the one that ships unless told.",
-)
+@fashion_option
+@meta_option
 @out_option
 def main(
     source: str,

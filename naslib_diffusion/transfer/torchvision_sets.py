@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from naslib_diffusion.transfer.images import ImageError, ImageSet, usual_size
-from naslib_diffusion.transfer.images import square as make_square
+from naslib_diffusion.transfer.images import ImageError, ImageSet, square, usual_size
 
 DATASETS: dict[str, Callable[[Any, str, bool], Any]] = {
     "cifar10": lambda sets, root, new: sets.CIFAR10(root, train=True, download=new),
@@ -61,7 +60,7 @@ def load_torchvision(
     size = size or usual_size([min(data[i][0].size) for i in range(0, len(data), 997)])
     images, labels = [], []
     for image, label in tqdm(data, desc=name, unit="image", disable=quiet, leave=False):
-        images.append(make_square(image.convert("RGB"), size))
+        images.append(square(image.convert("RGB"), size))
         labels.append(label)
     return ImageSet(torch.stack(images), torch.tensor(labels), tuple(map(str, data.classes)))
 
