@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -39,8 +39,12 @@ def image_set(source: str, per_class: int, size: int | None, folder: Path, seed:
     return ImageSet(pixels, labels[rows], tuple(map(str, range(10))))
 
 
-def learn(source: str, fashion: Path, meta: Path) -> TaskKernelSurrogate:
-    """Learn from all data sets of the meta-dataset but those of `source`."""
+def learn(
+    source: str, fashion: Path, meta: Path, searches: Collection[str]
+) -> TaskKernelSurrogate | None:
+    """Learn from all data sets of the meta-dataset but those of `source`, if a search needs it."""
+    if not {"images", "both"} & set(searches):
+        return None
     results = [task.results for task in load_tasks(meta, fashion, without=source)]
     return TaskKernelSurrogate.fit(NASBench201(), results)
 
@@ -49,7 +53,7 @@ def one_seed(
     source: str,
     sizes: tuple[int, int | None],
     fashion: Path,
-    learned: TaskKernelSurrogate,
+    learned: TaskKernelSurrogate | None,
     budgets: Mapping[str, int],
     recipe: Recipe,
 ) -> dict[str, dict[str, float]]:
@@ -59,10 +63,10 @@ def one_seed(
     rest, test = image_set(source, sizes[0], sizes[1], fashion, seed).split(0.3, seed)
     train, valid = rest.split(0.25, seed)
     cells = load_priors(["default"], space)
-    images = learned.for_data(describe(train.images, train.labels, image_encoder(), seed=seed))
-    priors: dict[str, Sequence[Prior]] = {
-        "cells": cells, "images": (images,), "both": (*cells, images),
-    }  # fmt: skip
+    priors: dict[str, Sequence[Prior]] = {"cells": cells}
+    if learned is not None:
+        images = learned.for_data(describe(train.images, train.labels, image_encoder(), seed=seed))
+        priors |= {"images": (images,), "both": (*cells, images)}
     found = {}
     for name, budget in budgets.items():
         strategy = RANDOM if name == RANDOM else "guided"
@@ -136,8 +140,8 @@ def main(
     No prior knows the source of images. Each search picks its best by the validation images, and
     that one is measured on test images that no search has seen.
     """
-    learned = learn(source, fashion, meta)
     budgets = dict.fromkeys(priors or PRIORS, guided_budget) | {RANDOM: random_budget}
+    learned = learn(source, fashion, meta, budgets)
     jobs = [
         (source, (per_class, size), fashion, learned, budgets,
          Recipe(epochs=epochs, batch_size=32, channels=channels, cells=cells, flip=False, crop=1,
