@@ -74,7 +74,7 @@ class Effort:
 
         In small ones, climbing from random starts costs less than the gradients that generation
         needs, and finds the same. Where all is discrete, the climb puts right what a short
-        generation of few leaves. Where choices meet continua, climbing takes turns, so that a
+        generation leaves. Where choices meet continua, climbing takes turns, so that a
         start costs more: rather fewer of them, from a larger batch.
         """
         if space.blocks is None or all(isinstance(b, UniformBlock) for b in space.blocks):
@@ -82,7 +82,7 @@ class Effort:
         if any(isinstance(b, UniformBlock) for b in space.blocks):
             return Effort(samples=64, starts=6)
         few = Moves(space.blocks).count <= FEW_MOVES
-        return Effort(samples=0, starts=3) if few else Effort(samples=16, steps=6)
+        return Effort(samples=0, starts=3) if few else Effort(steps=6)
 
 
 @dataclass(frozen=True, eq=False)
