@@ -32,6 +32,8 @@ ENUMERATED = 1024
 """Spaces of at most so many encodings are enumerated: exact, and cheaper than anything else."""
 FEW_MOVES = 64
 """Up to so many moves, such as those of a cell, a space counts as small."""
+MANY_MOVES = 256
+"""From so many moves on, a sweep of the polish scores twice as many."""
 APART = 4.0
 """Squared distance between the starts of the polish: more than two one-hots, if possible."""
 ENUMERATED_AT_LAST = 2**16
@@ -81,8 +83,10 @@ class Effort:
             return Effort()
         if any(isinstance(b, UniformBlock) for b in space.blocks):
             return Effort(samples=64, starts=6)
-        few = Moves(space.blocks).count <= FEW_MOVES
-        return Effort(samples=0, starts=3) if few else Effort(steps=6)
+        count = Moves(space.blocks).count
+        if count <= FEW_MOVES:
+            return Effort(samples=0, starts=3)
+        return Effort(steps=6, screen=16 if count <= MANY_MOVES else 32)
 
 
 @dataclass(frozen=True, eq=False)
