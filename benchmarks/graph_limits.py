@@ -33,7 +33,7 @@ def fitted(inputs: Tensor, targets: Tensor) -> Tensor:
 
 def close_to_best(values: Tensor) -> Tensor:
     """Tell which of `n` values are within `CLOSE` of the best."""
-    close: Tensor = values >= (1 - CLOSE) * values.max()
+    close: Tensor = 100 * (1 - values / values.max()) <= CLOSE
     return close
 
 
@@ -74,7 +74,7 @@ def main(out: Path | None) -> None:
     "best" are least-squares fits to the true values of all architectures of the very data set.
     """
     rows = [row_of(graph) for graph in GRAPHS]
-    show(f"Place of the first architecture within {CLOSE:.1%} of the best", rows)
+    show(f"Place of the first architecture within {CLOSE:g} % of the best", rows)
     save(out, "graph_limits", rows)
 
 

@@ -88,10 +88,10 @@ def image_options(command: Any) -> Any:
     multiple=True,
     default=("default",),
     show_default=True,
-    help="What other tasks say: `default` ships for nasbench201; or a .safetensors file, or "
-    "tables of other tasks, FILE or FILE:COLUMN; may be given several times. With --data also "
-    "`cells`, from large data sets, `images`, from small ones that look like yours, or `none`; "
-    "`default` is both.",
+    help="What other tasks say: `default` ships for nasbench201 and nasbenchgraph; or "
+    "a .safetensors file, or tables of other tasks, FILE or FILE:COLUMN; may be given several "
+    "times. With --data also `cells`, from large data sets, `images`, from small ones that look "
+    "like yours, or `none`; `default` is both.",
 )
 @click.option(
     "--budget",

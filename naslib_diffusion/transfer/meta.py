@@ -24,6 +24,8 @@ from naslib_diffusion.transfer.adapted import AdaptedSurrogate, Residual
 FORMAT = 1
 KEY = "naslib_diffusion_prior"
 SHIPPED = Path(__file__).resolve().parent / "shipped"
+WITH_PRIOR = ("nasbench201", "nasbenchgraph")
+"""Spaces for which a meta-surrogate ships."""
 LARGEST = 4096
 """Most units of a layer that a file may ask for."""
 
@@ -160,8 +162,7 @@ class MetaSurrogate(nn.Module):
             else Path(source)
         )
         if source == "default" and not path.exists():
-            names = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.safetensors"))) or "none"
-            own = whole_space(space).name
+            own, names = whole_space(space).name, ", ".join(WITH_PRIOR)
             raise ValueError(f"no prior ships for space {own!r}; some do for: {names}")
         try:
             with safetensors.safe_open(path, framework="pt") as file:
