@@ -152,6 +152,7 @@ def transfer(
         context.params["budget"] = TABLE_BUDGET
     if not resume:
         _check_priors(context)
+        _tell_if_seen(context)
     return run_search(context, out, resume, quiet)
 
 
@@ -167,3 +168,12 @@ def _check_priors(context: click.Context) -> None:
         load_priors(context.params["prior"], space, context.params["direction"])
     except ValueError as error:
         raise UserError(str(error)) from None
+
+
+def _tell_if_seen(context: click.Context) -> None:
+    """Say so where the prior that ships was trained on the very table that is searched."""
+    benchmark = context.params["benchmark"] or ""
+    seen = benchmark.startswith("nasbenchgraph/") and not benchmark.endswith("/proteins")
+    if seen and "default" in context.params["prior"]:
+        click.echo(f"note: the prior that ships has seen {benchmark}; it is for other data sets",
+                   err=True)  # fmt: skip

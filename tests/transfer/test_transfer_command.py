@@ -70,6 +70,22 @@ def test_on_a_table(run, table, tmp_path):
     assert "guided by other tasks from the first" in page
 
 
+@pytest.mark.parametrize(("data", "noted"), [("cora", True), ("proteins", False)])
+def test_table_that_the_prior_has_seen_is_told(run, tmp_path, data, noted):
+    code, _, errors = run(
+        "--benchmark",
+        f"nasbenchgraph/{data}",
+        "--budget",
+        2,
+        "--seeds",
+        1,
+        "--out",
+        tmp_path / "x",
+    )
+    assert code == 0
+    assert (f"has seen nasbenchgraph/{data}" in errors) == noted
+
+
 def test_tables_as_prior(run, table, tmp_path):
     args = ("--table", table, "--prior", f"{table}:accuracy", "--budget", 2, "--seeds", 1)
     code, _, _ = run(*args, "--out", tmp_path / "out")
