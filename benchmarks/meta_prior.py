@@ -149,13 +149,15 @@ def _graph_targets(graph: str) -> dict[str, float]:
     }
 
 
-def other_graphs(archs: Sequence[Any], left_out: str | None) -> Tensor:
-    """Return the targets of architectures on the graph data sets but one, `n x K`.
+def graph_sources(left_out: str | None = None) -> list[str]:
+    """Return the graph data sets to learn from; proteins has too few architectures."""
+    return [graph for graph in GRAPHS if graph not in (left_out, "proteins")]
 
-    Proteins is never among them, since it has few architectures.
-    """
+
+def other_graphs(archs: Sequence[Any], left_out: str | None) -> Tensor:
+    """Return the targets of architectures on the graph data sets but one, `n x K`."""
     keys = [str(NASBenchGraph().canonical(arch)) for arch in archs]
-    columns = [_graph_targets(graph) for graph in GRAPHS if graph not in (left_out, "proteins")]
+    columns = [_graph_targets(graph) for graph in graph_sources(left_out)]
     return torch.tensor([[column[key] for column in columns] for key in keys]).double()
 
 
@@ -163,8 +165,7 @@ def other_graphs(archs: Sequence[Any], left_out: str | None) -> Tensor:
 def graph_teacher(left_out: str | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Return encodings, mean and relative deviation over all graph data sets but one."""
     space = NASBenchGraph()
-    complete = next(graph for graph in GRAPHS if graph not in (left_out, "proteins"))
-    archs = load_task(f"nasbenchgraph/{complete}", None).archs
+    archs = load_task(f"nasbenchgraph/{graph_sources(left_out)[0]}", None).archs
     targets = other_graphs(archs, left_out)
     mean, spread = targets.mean(1), targets.std(1)
     return space.encode(archs), standardise(mean), (spread / spread.mean()).clamp(min=0.3)
@@ -203,7 +204,7 @@ def main(data: Path | None, space: str, seed: int, out: Path) -> None:
         facts["tables"] = ["transnasbench101_micro.csv.gz: class_scene", "metad2a_tasks.csv.gz"]
     else:
         network, teacher = train_graphs(seed), graph_teacher()
-        facts["tables"] = [f"nasbenchgraph/{graph}" for graph in GRAPHS if graph != "proteins"]
+        facts["tables"] = [f"nasbenchgraph/{graph}" for graph in graph_sources()]
     with torch.no_grad():
         facts["squared_error"] = float((network(teacher[0]) - teacher[1]).square().mean())
     network.save(out, facts)

@@ -33,7 +33,7 @@ ENUMERATED = 1024
 FEW_MOVES = 64
 """Up to so many moves, such as those of a cell, a space counts as small."""
 MANY_MOVES = 256
-"""From so many moves on, a sweep of the polish scores twice as many."""
+"""Above so many moves, a sweep of the polish scores twice as many."""
 APART = 4.0
 """Squared distance between the starts of the polish: more than two one-hots, if possible."""
 ENUMERATED_AT_LAST = 2**16
@@ -79,11 +79,13 @@ class Effort:
         generation leaves. Where choices meet continua, climbing takes turns, so that a
         start costs more: rather fewer of them, from a larger batch.
         """
-        if space.blocks is None or all(isinstance(b, UniformBlock) for b in space.blocks):
+        blocks = space.blocks or ()
+        continuous = [isinstance(block, UniformBlock) for block in blocks]
+        if all(continuous):
             return Effort()
-        if any(isinstance(b, UniformBlock) for b in space.blocks):
+        if any(continuous):
             return Effort(samples=64, starts=6)
-        count = Moves(space.blocks).count
+        count = Moves(blocks).count
         if count <= FEW_MOVES:
             return Effort(samples=0, starts=3)
         return Effort(steps=6, screen=16 if count <= MANY_MOVES else 32)

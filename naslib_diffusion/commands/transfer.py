@@ -152,28 +152,21 @@ def transfer(
         context.params["budget"] = TABLE_BUDGET
     if not resume:
         _check_priors(context)
-        _tell_if_seen(context)
     return run_search(context, out, resume, quiet)
 
 
 def _check_priors(context: click.Context) -> None:
-    """Refuse a prior that cannot be used, before anything is written."""
+    """Refuse a prior that cannot be used, before anything is written; tell what one has seen."""
     from naslib_diffusion.commands.options import make_space
+    from naslib_diffusion.transfer.meta import MetaSurrogate
     from naslib_diffusion.transfer.priors import load_priors
 
     benchmark = context.params["benchmark"] or ""
     implied = "nasbenchgraph" if benchmark.startswith("nasbenchgraph/") else "nasbench201"
     space = make_space(context.params["space"] or implied)
     try:
-        load_priors(context.params["prior"], space, context.params["direction"])
+        priors = load_priors(context.params["prior"], space, context.params["direction"])
     except ValueError as error:
         raise UserError(str(error)) from None
-
-
-def _tell_if_seen(context: click.Context) -> None:
-    """Say so where the prior that ships was trained on the very table that is searched."""
-    benchmark = context.params["benchmark"] or ""
-    seen = benchmark.startswith("nasbenchgraph/") and not benchmark.endswith("/proteins")
-    if seen and "default" in context.params["prior"]:
-        click.echo(f"note: the prior that ships has seen {benchmark}; it is for other data sets",
-                   err=True)  # fmt: skip
+    if any(isinstance(prior, MetaSurrogate) and benchmark in prior.tables for prior in priors):
+        click.echo(f"note: the prior has seen {benchmark}; it is for other data sets", err=True)

@@ -73,6 +73,7 @@ class MetaSurrogate(nn.Module):
     def __init__(self, space: Space[Any], config: MetaConfig, residual: Residual) -> None:
         super().__init__()
         self.space, self.config, self.residual = space, config, residual
+        self.tables: tuple[str, ...] = ()  # that it was taught, as its file says
         self.register_buffer("center", torch.zeros(config.inputs))
         self.register_buffer("spread", torch.ones(config.inputs))
         with torch.random.fork_rng(devices=[]):
@@ -187,6 +188,7 @@ class MetaSurrogate(nn.Module):
                 space, config, Residual(**{**residual, "lengths": tuple(residual["lengths"])})
             )
             found.load_state_dict({name: t.double() for name, t in tensors.items()})
+            found.tables = tuple(dict(header.get("facts") or {}).get("tables", ()))
         except (KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
             line = " ".join(str(error).split())[:200]
             raise ValueError(f"prior {path} is damaged: {line}") from None
