@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -39,12 +39,8 @@ def image_set(source: str, per_class: int, size: int | None, folder: Path, seed:
     return ImageSet(pixels, labels[rows], tuple(map(str, range(10))))
 
 
-def learn(
-    source: str, fashion: Path, meta: Path, searches: Collection[str]
-) -> TaskKernelSurrogate | None:
-    """Learn from all data sets of the meta-dataset but those of `source`, if a search needs it."""
-    if not {"images", "both"} & set(searches):
-        return None
+def learn(source: str, fashion: Path, meta: Path) -> TaskKernelSurrogate:
+    """Learn from all data sets of the meta-dataset but those of `source`."""
     results = [task.results for task in load_tasks(meta, fashion, without=source)]
     return TaskKernelSurrogate.fit(NASBench201(), results)
 
@@ -141,7 +137,7 @@ def main(
     that one is measured on test images that no search has seen.
     """
     budgets = dict.fromkeys(priors or PRIORS, guided_budget) | {RANDOM: random_budget}
-    learned = learn(source, fashion, meta, budgets)
+    learned = learn(source, fashion, meta) if {"images", "both"} & budgets.keys() else None
     jobs = [
         (source, (per_class, size), fashion, learned, budgets,
          Recipe(epochs=epochs, batch_size=32, channels=channels, cells=cells, flip=False, crop=1,
