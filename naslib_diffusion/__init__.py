@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from naslib_diffusion.generator import GuidedGenerator, SpaceExhausted
+    from naslib_diffusion.optimize import GuidedGenerator, SpaceExhausted
     from naslib_diffusion.plugins.optuna import DiffusionNAGSampler
     from naslib_diffusion.search import Search
 
 __version__ = "0.1.0"
 
+_CHECKOUT = Path(__file__).resolve().parent.parent
+if (_CHECKOUT / "setup.cfg").is_file() and (_CHECKOUT / "plugins" / "optuna").is_dir():
+    # Python was started in a checkout, whose package hides an installed one. The folders that
+    # install as `naslib_diffusion.plugins` and `naslib_diffusion.benchmarks` lie beside it.
+    __path__.append(str(_CHECKOUT))
+
 _LAZY = {
     "DiffusionNAGSampler": "naslib_diffusion.plugins.optuna",
-    "GuidedGenerator": "naslib_diffusion.generator",
+    "GuidedGenerator": "naslib_diffusion.optimize",
     "Search": "naslib_diffusion.search",
-    "SpaceExhausted": "naslib_diffusion.generator",
+    "SpaceExhausted": "naslib_diffusion.optimize",
 }
 """Public names by the module that defines them: imported on first use, so that importing the
 package is quick and pulls in no host."""

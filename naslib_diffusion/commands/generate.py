@@ -106,7 +106,7 @@ def generate(
       naslib-diffusion generate -n 1000 --table mine.csv --objective accuracy --out good.csv
       naslib-diffusion generate -n 20 --benchmark nasbench201/cifar10 --observe 100
     """
-    from naslib_diffusion.threads import one_thread
+    from naslib_diffusion.runtime.threads import one_thread
 
     _refuse_existing(out, force)
     table = _table(source)

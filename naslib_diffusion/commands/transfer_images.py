@@ -170,8 +170,8 @@ def _finish(
     """Write summary, report and exports."""
     import json
 
-    from naslib_diffusion.files import write_atomically
     from naslib_diffusion.report.images import render_image_report
+    from naslib_diffusion.runtime.files import write_atomically
     from naslib_diffusion.transfer.image_search import summarise
     from naslib_diffusion.transfer.training import load_cell
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from naslib_diffusion.diffusion.graph import GraphLayout, plain
 from naslib_diffusion.diffusion.network import LARGEST, NetworkConfig, ScoreNetwork
-from naslib_diffusion.files import write_atomically
+from naslib_diffusion.runtime.files import write_atomically
 from naslib_diffusion.spaces.base import Space
 
 FORMAT = 1

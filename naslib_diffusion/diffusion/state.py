@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from naslib_diffusion.files import write_atomically
+from naslib_diffusion.runtime.files import write_atomically
 
 
 @dataclass

@@ -6,9 +6,9 @@ import json
 import os
 from pathlib import Path
 
-from naslib_diffusion.files import write_atomically
 from naslib_diffusion.runs.settings import Settings
 from naslib_diffusion.runs.trials import Evaluation, format_trials, read_trials
+from naslib_diffusion.runtime.files import write_atomically
 
 
 class RunError(ValueError):

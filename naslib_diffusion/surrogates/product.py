@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
+from naslib_diffusion.runtime.threads import one_thread
 from naslib_diffusion.spaces.base import AtomBlock, Block, Space, UniformBlock
 from naslib_diffusion.surrogates.gp import squared_distances
 from naslib_diffusion.surrogates.thinning import thin
-from naslib_diffusion.threads import one_thread
 
 MAX_OBSERVATIONS = 300
 """More observations than this are thinned out (see `thin`): time and memory stay bounded."""

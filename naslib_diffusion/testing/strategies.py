@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from naslib_diffusion.diffusion.guidance import Guide
-from naslib_diffusion.generator import GuidedGenerator
+from naslib_diffusion.optimize.generator import GuidedGenerator
+from naslib_diffusion.search.strategies import Request, Strategy
 from naslib_diffusion.spaces.base import Space
-from naslib_diffusion.strategies import Request, Strategy
 
 
 class StrategyTestCase:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from naslib_diffusion.files import write_atomically
 from naslib_diffusion.runs.trials import Evaluation, TrialLog, read_trials
+from naslib_diffusion.runtime.files import write_atomically
 from naslib_diffusion.search import Search
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.surrogates.prior import Prior

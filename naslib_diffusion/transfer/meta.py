@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from naslib_diffusion.files import write_atomically
+from naslib_diffusion.runtime.files import write_atomically
 from naslib_diffusion.spaces import Subset
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.surrogates.base import Surrogate

@@ -20,7 +20,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from naslib_diffusion.files import write_atomically
+from naslib_diffusion.runtime.files import write_atomically
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.surrogates.base import Surrogate
 from naslib_diffusion.surrogates.gp import squared_distances

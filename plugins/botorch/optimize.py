@@ -19,7 +19,7 @@ from naslib_diffusion.plugins.botorch.pending import pending_points
 from torch import Tensor
 
 from naslib_diffusion.diffusion.guidance import Guide
-from naslib_diffusion.maximize import Effort, Maximizer
+from naslib_diffusion.optimize.maximize import Effort, Maximizer
 from naslib_diffusion.spaces import Space
 from naslib_diffusion.spaces.batches import Batch, Batches
 from naslib_diffusion.spaces.fixed import Fixed
@@ -62,7 +62,7 @@ def optimize_acqf_diffusion(
         options: `generate` (True unless told, except for small spaces) and `polish` (True unless
             told) turn the two phases on and off;
             `num_samples`, `num_steps` and `scale` are of the generator, `num_restarts`,
-            `num_neighbors` and `num_pairs` (see `naslib_diffusion.climb.climb`) of the polish;
+            `num_neighbors` and `num_pairs` of the polish (see `optimize.climb.climb`);
             `raw_samples` random points, `maxiter_alternating`, `max_batch_size`, and `seed` (from
             PyTorch's generator unless told).
         sequential: choose the candidates of a batch one after the other, each with those before

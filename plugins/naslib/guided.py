@@ -17,7 +17,7 @@ from naslib_diffusion.plugins.naslib.settings import ConfigError, Settings
 from naslib_diffusion.plugins.naslib.spaces import Code, Codec, codec_for
 from torch import Tensor
 
-from naslib_diffusion.generator import GuidedGenerator, SpaceExhausted
+from naslib_diffusion.optimize.generator import GuidedGenerator, SpaceExhausted
 
 _naslib = compat.load("naslib.optimizers")
 _acquisition = compat.load("naslib.optimizers.discrete.bananas.acquisition_functions")

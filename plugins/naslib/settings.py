@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from naslib_diffusion.diffusion.schedules import karras_sigmas
-from naslib_diffusion.generator import GuidedGenerator
+from naslib_diffusion.optimize.generator import GuidedGenerator
+from naslib_diffusion.search.strategies import GuidedStrategy, Request
 from naslib_diffusion.spaces import Space
-from naslib_diffusion.strategies import GuidedStrategy, Request
 from naslib_diffusion.surrogates import SURROGATES, make_surrogate
 from naslib_diffusion.surrogates.prior import EarlierSearch
 from naslib_diffusion.tables import load_csv

@@ -14,10 +14,10 @@ from naslib_diffusion.plugins.optuna.spaces import Codec
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from naslib_diffusion.generator import SpaceExhausted
-from naslib_diffusion.pareto import ParetoSearch
-from naslib_diffusion.scalarisation import chebyshev, random_weights
-from naslib_diffusion.search import Prediction, Search
+from naslib_diffusion.optimize.generator import SpaceExhausted
+from naslib_diffusion.search.pareto import ParetoSearch
+from naslib_diffusion.search.scalarisation import chebyshev, random_weights
+from naslib_diffusion.search.search import Prediction, Search
 from naslib_diffusion.surrogates import Surrogate, make_surrogate
 from naslib_diffusion.surrogates.multiobjective import MAX_OBJECTIVES
 from naslib_diffusion.surrogates.prior import EarlierSearch, Prior

@@ -21,9 +21,9 @@ from optuna.samplers._lazy_random_state import LazyRandomState
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from naslib_diffusion.search import ACQUISITIONS
+from naslib_diffusion.runtime.threads import on_cpu
+from naslib_diffusion.search.search import ACQUISITIONS
 from naslib_diffusion.surrogates import Surrogate, make_surrogate
-from naslib_diffusion.threads import on_cpu
 
 _logger = logging.getLogger(__name__)
 

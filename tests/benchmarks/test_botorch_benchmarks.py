@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from naslib_diffusion.benchmarks import acquisition_peers as peers
-from naslib_diffusion.benchmarks import figure4, multiobjective
-from naslib_diffusion.benchmarks.acquisition import main, summary
-from naslib_diffusion.benchmarks.acquisition_problems import Case, acquisition, fitted
-from naslib_diffusion.benchmarks.curves import draw_curves
-from naslib_diffusion.benchmarks.ofa import AccuracyPredictor
+from naslib_diffusion.benchmarks.engine import multiobjective
+from naslib_diffusion.benchmarks.harness.curves import draw_curves
+from naslib_diffusion.benchmarks.hosts import acquisition_peers as peers
+from naslib_diffusion.benchmarks.hosts.acquisition import main, summary
+from naslib_diffusion.benchmarks.hosts.acquisition_problems import Case, acquisition, fitted
+from naslib_diffusion.benchmarks.paper import figure4
+from naslib_diffusion.benchmarks.paper.ofa import AccuracyPredictor
 from scipy.stats import spearmanr
 
 from naslib_diffusion.report import render_bench
@@ -66,7 +67,7 @@ def test_page_of_a_measurement_holds_all_of_it():
 
 
 def test_command_writes_its_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr("naslib_diffusion.benchmarks.acquisition.CASES", {"6x5": TINY})
+    monkeypatch.setattr("naslib_diffusion.benchmarks.hosts.acquisition.CASES", {"6x5": TINY})
     arguments = ["--case", "6x5", "--function", "UCB", "--problems", "2", "--out", str(tmp_path)]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output

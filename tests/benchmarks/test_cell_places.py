@@ -3,7 +3,7 @@
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from naslib_diffusion.benchmarks.cell_places import cell_places
+from naslib_diffusion.benchmarks.priors.cell_places import cell_places
 
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.nasbench201 import EDGES, Cell

@@ -1,7 +1,7 @@
 """Rankings made in hindsight."""
 
 import torch
-from naslib_diffusion.benchmarks.graph_limits import first_close, fitted
+from naslib_diffusion.benchmarks.priors.graph_limits import first_close, fitted
 
 
 def test_the_first_close_one_is_found_where_the_ranking_puts_it():

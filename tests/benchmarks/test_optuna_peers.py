@@ -7,7 +7,7 @@ import math
 
 import optuna
 import pytest
-from naslib_diffusion.benchmarks.optuna_peers import ENGINES, EngineSampler
+from naslib_diffusion.benchmarks.hosts.optuna_peers import ENGINES, EngineSampler
 
 
 class Recorder:

@@ -5,7 +5,8 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from naslib_diffusion.benchmarks import checkpoint, networks, networks_guided, table3
+from naslib_diffusion.benchmarks.engine import checkpoint, networks, networks_guided
+from naslib_diffusion.benchmarks.paper import table3
 
 from naslib_diffusion.spaces import NASBench201
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from naslib_diffusion.benchmarks import transfer
+from naslib_diffusion.benchmarks.priors import transfer
 
 
 def test_gaps_fall_and_end_once_close(monkeypatch):

@@ -1,0 +1,1 @@
+"""Measurements of the engine itself: search, generation, networks, time."""

@@ -1,0 +1,1 @@
+"""What the measurements share: tables, processes, results, curves."""

@@ -1,0 +1,1 @@
+"""Measurements inside the hosts, beside their own methods: Optuna, BoTorch, NASLib."""

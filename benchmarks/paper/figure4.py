@@ -1,0 +1,171 @@
+"""Bayesian optimisation with four ways to maximise the acquisition function (paper, Figure 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from naslib_diffusion.benchmarks.harness.common import (
+    data_option,
+    load_task,
+    out_option,
+    run_all,
+    save,
+)
+from naslib_diffusion.benchmarks.harness.common import show as show_table
+from naslib_diffusion.benchmarks.harness.curves import save_curves
+from naslib_diffusion.benchmarks.paper.ofa import AccuracyPredictor
+from numpy.typing import NDArray
+from scipy.stats import wilcoxon
+
+from naslib_diffusion.search import Search
+from naslib_diffusion.spaces import MobileNetV3, Space
+
+STRATEGIES = ("guided", "mutation", "mutation+random", "random")
+SURROGATES = {"GP-UCB": ("gp", "ucb"), "BANANAS": ("ensemble", "its")}
+TASKS = {
+    "nasbench201": "CIFAR-100 / NAS-Bench-201, test accuracy (%)",
+    "mobilenetv3": "ImageNet / MobileNetV3 at 224, predicted accuracy (%)",
+}
+CHECKPOINTS = (20, 50, 100)
+INITIAL = 10
+NOTE = "p: Wilcoxon's signed-rank test against guided, paired by seed, two-sided"
+
+Floats = NDArray[np.float64]
+
+
+def curve(
+    task: str, data: Path, surrogate: str, strategy: str, seed: int, budget: int
+) -> list[float]:
+    """Run one search; return the best value after each evaluation."""
+    space: Space[Any]
+    evaluate: Callable[[Any], float]
+    optimum = np.inf
+    if task == "nasbench201":
+        table = load_task("cifar100_test_200", data)
+        space, evaluate, optimum = table.space, table.__getitem__, table.optimum
+    else:
+        predictor = AccuracyPredictor(data)
+        space, evaluate = MobileNetV3(), lambda arch: predictor([arch])[0]
+    kind, acquisition = SURROGATES[surrogate]
+    search = Search(
+        space, kind, strategy, seed=seed, initial=INITIAL, acquisition=acquisition, device="cpu"
+    )
+    best: list[float] = []
+    while len(best) < budget:
+        (arch,) = search.ask()
+        value = evaluate(arch)
+        search.tell([arch], [value])
+        best.append(max([value, *best[-1:]]))
+        if best[-1] >= optimum:  # nothing is left to find
+            best += [best[-1]] * (budget - len(best))
+    return best
+
+
+def evaluations_to(curves: Floats, target: float) -> Floats:
+    """Return the evaluations until `target`, one for each seed; one more than the budget if not.
+
+    Args:
+        curves: best values so far, `seeds x steps`.
+        target: the value.
+    """
+    reached = curves >= target
+    counts: Floats = np.where(reached.any(1), reached.argmax(1) + 1.0, curves.shape[1] + 1.0)
+    return counts
+
+
+def paired(a: Floats, b: Floats) -> float:
+    """Return the two-sided p of Wilcoxon's signed-rank test on pairs; 1 if all are equal."""
+    if np.all(a == b):
+        return 1.0
+    return float(wilcoxon(a, b).pvalue)
+
+
+def rows_of(
+    task: str, surrogate: str, curves: dict[str, Floats], budget: int
+) -> list[dict[str, object]]:
+    """Return one row for each strategy: values at checkpoints, evaluations to the best, tests."""
+    target = max(float(c.max()) for c in curves.values())
+    counts = {name: evaluations_to(c, target) for name, c in curves.items()}
+    rows = []
+    for name, values in curves.items():
+        row: dict[str, object] = {"task": task, "surrogate": surrogate, "strategy": name}
+        for step in CHECKPOINTS:
+            if step <= budget:
+                at = values[:, step - 1]
+                row[f"at {step}"] = (
+                    f"{at.mean():.2f} +- {at.std(ddof=1) if len(at) > 1 else 0:.2f}"
+                )
+                other = curves["guided"][:, step - 1]
+                row[f"p at {step}"] = "" if name == "guided" else f"{paired(other, at):.3f}"
+        if task == "nasbench201":
+            row["evaluations to the best"] = f"{np.median(counts[name]):.1f}"
+            row["missed"] = int((counts[name] > budget).sum())
+            p = paired(counts["guided"], counts[name])
+            row["p, evaluations"] = "" if name == "guided" else f"{p:.3f}"
+        rows.append(row)
+    return rows
+
+
+@click.command()
+@data_option
+@out_option
+@click.option("--task", "tasks", multiple=True, type=click.Choice(list(TASKS)), help="Only it.")
+@click.option("--surrogate", "surrogates", multiple=True, type=click.Choice(list(SURROGATES)))
+@click.option("--seeds", default=10, show_default=True, help="Runs of each, paired by seed.")
+@click.option("--budget", default=100, show_default=True, help="Evaluations of each run.")
+@click.option("--processes", default=1, show_default=True, help="Runs at the same time.")
+def main(
+    data: Path | None,
+    out: Path | None,
+    tasks: Sequence[str],
+    surrogates: Sequence[str],
+    seeds: int,
+    budget: int,
+    processes: int,
+) -> None:
+    """Best value against evaluations, by surrogate and strategy; 10 random starts, then singly."""
+    if data is None:
+        raise click.UsageError("name the folder of nasbench201.csv.gz and the predictor, --data")
+    for task in tasks or TASKS:
+        panels: dict[str, dict[str, Floats]] = {}
+        rows: list[dict[str, object]] = []
+        for surrogate in surrogates or SURROGATES:
+            jobs = [
+                (task, data, surrogate, strategy, seed, budget)
+                for seed in range(seeds)
+                for strategy in STRATEGIES
+            ]
+            found = run_all(curve, jobs, processes, f"{task}, {surrogate}")
+            curves = {
+                strategy: np.array(
+                    [c for job, c in zip(jobs, found, strict=True) if job[3] == strategy]
+                )
+                for strategy in STRATEGIES
+            }
+            panels[surrogate] = curves
+            rows += rows_of(task, surrogate, curves, budget)
+        show_table(
+            f"{TASKS[task]}: mean +- deviation of the best so far, {seeds} seeds",
+            rows,
+            [NOTE],
+        )
+        save(out, f"figure4_{task}", rows, seeds=seeds, budget=budget)
+        if out is not None:
+            save_curves(
+                out,
+                f"figure4_{task}",
+                panels,
+                rows,
+                title=TASKS[task],
+                text=f"Best so far of {seeds} seeds: medians and the middle half. {NOTE}",
+                start=INITIAL,
+                ylabel=TASKS[task].rpartition(", ")[2],
+            )
+
+
+if __name__ == "__main__":
+    main()

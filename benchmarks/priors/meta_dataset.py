@@ -1,0 +1,197 @@
+"""The project's own meta-dataset: cells really trained on many small image tasks.
+
+Each job trains one cell on several tasks of equal resolution at once, as independent copies in one
+network. Jobs are a fixed sequence, and each is written as soon as it is finished, so a run that
+was cut off goes on where it was.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import torch
+from naslib_diffusion.benchmarks.priors.image_tasks import (
+    ImageTask,
+    TaskSpec,
+    by_resolution,
+    draw_specs,
+    fashion_option,
+    make_task,
+    spec_row,
+)
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+
+from naslib_diffusion.spaces import NASBench201
+from naslib_diffusion.spaces.nasbench201 import Cell
+from naslib_diffusion.transfer.network import CellNetwork
+
+COLUMNS = ("job", "task", "arch", "accuracy")
+CLASSES = 10
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How each cell is trained: SGD with Nesterov momentum and a cosine schedule."""
+
+    channels: int = 8
+    cells: int = 1
+    copies: int = 8
+    steps: int = 100
+    batch_size: int = 32
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+
+
+def train_cell(cell: Cell, tasks: list[ImageTask], recipe: Recipe, seed: int) -> list[float]:
+    """Train `cell` on each task; return test accuracies in percent, NaN for one that diverged."""
+    random = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = CellNetwork(
+            cell, CLASSES, channels=recipe.channels, cells=recipe.cells, copies=len(tasks)
+        )
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        recipe.lr,
+        momentum=recipe.momentum,
+        nesterov=True,
+        weight_decay=recipe.weight_decay,
+    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.steps)
+    for _ in range(recipe.steps):
+        images, labels = _batch([task.train for task in tasks], recipe.batch_size, random)
+        logits = network(images).view(len(images), len(tasks), CLASSES)
+        loss = functional.cross_entropy(logits.permute(0, 2, 1), labels, reduction="none")
+        optimizer.zero_grad()
+        loss.mean(0).sum().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+    return _accuracies(network.eval(), tasks)
+
+
+def _batch(
+    data: list[tuple[Tensor, Tensor]], size: int, random: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Draw a batch for each task; images `B x 3K x R x R`, labels `B x K`."""
+    rows = [torch.randint(len(labels), (size,), generator=random) for _, labels in data]
+    images = [_centred(x[chosen]) for (x, _), chosen in zip(data, rows, strict=True)]
+    labels = [y[chosen] for (_, y), chosen in zip(data, rows, strict=True)]
+    stacked = torch.cat(images, 1).contiguous(memory_format=torch.channels_last)
+    return stacked, torch.stack(labels, 1)
+
+
+def _centred(images: Tensor) -> Tensor:
+    return 2 * images - 1
+
+
+@torch.no_grad()
+def _accuracies(network: CellNetwork, tasks: list[ImageTask]) -> list[float]:
+    count = max(len(task.test[1]) for task in tasks)
+    padded = [functional.pad(x, (0, 0, 0, 0, 0, 0, 0, count - len(x))) for x, _ in
+              (task.test for task in tasks)]  # fmt: skip
+    logits = network(torch.cat([_centred(x) for x in padded], 1))
+    logits = logits.view(count, len(tasks), CLASSES)
+    found = []
+    for index, task in enumerate(tasks):
+        own = logits[: len(task.test[1]), index]
+        right = (own.argmax(1) == task.test[1]).double().mean() * 100
+        found.append(round(float(right), 3) if own.isfinite().all() else float("nan"))
+    return found
+
+
+def finished_jobs(path: Path, copies: int) -> int:
+    """Count the jobs whose rows are all in the file; cut off what follows them."""
+    if not path.exists():
+        with path.open("w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerow(COLUMNS)
+        return 0
+    lines = path.read_text().splitlines(keepends=True)
+    whole = [line for line in lines[1:] if line.endswith("\n")]
+    jobs = len(whole) // copies
+    path.write_text("".join(lines[:1] + whole[: jobs * copies]))
+    return jobs
+
+
+def join_results(folder: Path, table: Path) -> int:
+    """Write one row per training, its task's facts beside it; return their number."""
+    with (folder / "tasks.csv").open(newline="") as file:
+        tasks = {row["task"]: row for row in csv.DictReader(file)}
+    with (folder / "triples.csv").open(newline="") as file:
+        rows = [tasks[row["task"]] | row for row in csv.DictReader(file)]
+    with gzip.open(table, "wt", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return len(rows)
+
+
+def job_cells(count: int, seed: int) -> list[Cell]:
+    """Return the cell of each job: distinct ones in random order, and again."""
+    space = NASBench201()
+    distinct = list({space.canonical(cell): cell for cell in space}.values())
+    order = torch.randperm(len(distinct), generator=torch.Generator().manual_seed(seed)).tolist()
+    return [distinct[order[i % len(distinct)]] for i in range(count)]
+
+
+@click.command()
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
+@click.option("--tasks", "count", default=192, show_default=True)
+@click.option("--jobs", default=2400, show_default=True, help="A cell on eight tasks each.")
+@click.option("--minutes", type=float, help="Stop after so long; the same command goes on.")
+@click.option("--seed", default=0, show_default=True)
+@fashion_option
+@click.option("--table", type=click.Path(path_type=Path), help="Only join what --out has into it.")
+def main(
+    out: Path,
+    count: int,
+    jobs: int,
+    minutes: float | None,
+    seed: int,
+    fashion: Path,
+    table: Path | None,
+) -> None:
+    """Train cells on variants of digits and Fashion-MNIST; resumable."""
+    torch.set_num_threads(1)
+    if table is not None:
+        click.echo(f"{table}: {join_results(out, table)} trainings")
+        return
+    recipe, specs = Recipe(), draw_specs(count, seed)
+    out.mkdir(parents=True, exist_ok=True)
+    _write_specs(out / "tasks.csv", specs)
+    groups, cells = by_resolution(specs, recipe.copies), job_cells(jobs, seed)
+    tasks = {i: make_task(specs[i], fashion) for group in groups for i in group}
+    path, start = out / "triples.csv", time.monotonic()
+    done = finished_jobs(path, recipe.copies)
+    with path.open("a", newline="") as file, tqdm(total=jobs, initial=done, unit="job") as bar:
+        for job in range(done, jobs):
+            if minutes is not None and time.monotonic() - start > 60 * minutes:
+                break
+            group = groups[job % len(groups)]
+            values = train_cell(cells[job], [tasks[i] for i in group], recipe, seed=job)
+            rows = [(job, i, cells[job], v) for i, v in zip(group, values, strict=True)]
+            csv.writer(file, lineterminator="\n").writerows(rows)
+            file.flush()
+            os.fsync(file.fileno())
+            bar.update()
+
+
+def _write_specs(path: Path, specs: list[TaskSpec]) -> None:
+    rows = [{"task": i, **spec_row(spec)} for i, spec in enumerate(specs)]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""End to end on real images: cells that priors propose against random search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+import torch
+from naslib_diffusion.benchmarks.harness.common import out_option, run_all, save, show
+from naslib_diffusion.benchmarks.priors.dataset_aware import load_tasks, meta_option
+from naslib_diffusion.benchmarks.priors.image_tasks import fashion_option, scaled, source_images
+
+from naslib_diffusion import Search
+from naslib_diffusion.spaces import NASBench201
+from naslib_diffusion.surrogates.prior import Prior
+from naslib_diffusion.transfer.dataset import describe, image_encoder
+from naslib_diffusion.transfer.images import ImageSet
+from naslib_diffusion.transfer.priors import load_priors
+from naslib_diffusion.transfer.task_kernel import TaskKernelSurrogate
+from naslib_diffusion.transfer.training import Recipe, train_cell
+
+RANDOM = "random"
+PRIORS = ("cells", "images", "both")
+"""What ships for cells; what is learned from other sources of images; `transfer --data`'s own."""
+
+
+def image_set(source: str, per_class: int, size: int | None, folder: Path, seed: int) -> ImageSet:
+    """Return up to `per_class` images of each class, at random, scaled to `size`."""
+    images, labels = source_images(source, folder)
+    random = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(labels), generator=random)
+    images, labels = images[order], labels[order]
+    rows = torch.cat([(labels == label).nonzero()[:per_class, 0] for label in range(10)])
+    chosen = images[rows][:, None]
+    if size is not None:
+        chosen = scaled(chosen, size)
+    pixels = (255 * chosen.clamp(0, 1)).to(torch.uint8).expand(-1, 3, -1, -1)
+    return ImageSet(pixels, labels[rows], tuple(map(str, range(10))))
+
+
+def learn(source: str, fashion: Path, meta: Path) -> TaskKernelSurrogate:
+    """Learn from all data sets of the meta-dataset but those of `source`."""
+    results = [task.results for task in load_tasks(meta, fashion, without=source)]
+    return TaskKernelSurrogate.fit(NASBench201(), results)
+
+
+def one_seed(
+    source: str,
+    sizes: tuple[int, int | None],
+    fashion: Path,
+    learned: TaskKernelSurrogate | None,
+    budgets: Mapping[str, int],
+    recipe: Recipe,
+) -> dict[str, dict[str, float]]:
+    """Run all searches on one split; by name what the cell of best validation accuracy does."""
+    torch.set_num_threads(1)
+    space, seed = NASBench201(), recipe.seed
+    rest, test = image_set(source, sizes[0], sizes[1], fashion, seed).split(0.3, seed)
+    train, valid = rest.split(0.25, seed)
+    cells = load_priors(["default"], space)
+    priors: dict[str, Sequence[Prior]] = {"cells": cells}
+    if learned is not None:
+        images = learned.for_data(describe(train.images, train.labels, image_encoder(), seed=seed))
+        priors |= {"images": (images,), "both": (*cells, images)}
+    found = {}
+    for name, budget in budgets.items():
+        strategy = RANDOM if name == RANDOM else "guided"
+        search = Search(space, strategy=strategy, prior=priors.get(name, ()), seed=seed)
+        trained = []
+        for _ in range(budget):
+            (cell,) = search.ask()
+            trained.append(train_cell(cell, train, valid, recipe))
+            search.tell([cell], [trained[-1].accuracy])
+        best = max(trained, key=lambda t: t.accuracy)
+        right = (best(test.images).argmax(1) == test.labels).double().mean()
+        found[name] = {"valid": best.accuracy, "test": 100 * float(right)}
+    return found
+
+
+def summarise(
+    found: Sequence[Mapping[str, Mapping[str, float]]], budgets: Mapping[str, int]
+) -> list[dict[str, object]]:
+    """Return a row for each search: means and deviations over seeds, and gains over random."""
+    rows: list[dict[str, object]] = []
+    for name, budget in budgets.items():
+        test = torch.tensor([run[name]["test"] for run in found]).double()
+        gains = test - torch.tensor([run[RANDOM]["test"] for run in found]).double()
+        error = float(gains.std()) / len(gains) ** 0.5 if len(gains) > 1 else 0.0
+        valid = sum(run[name]["valid"] for run in found) / len(found)
+        row: dict[str, object] = {"search": name, "trained cells": budget, "valid": valid,
+                                  "test": float(test.mean())}  # fmt: skip
+        if name != RANDOM:
+            row["gain"] = f"{gains.mean():+.2f} ({error:.2f})"
+            row["better, equal, worse"] = ", ".join(
+                str(int(n)) for n in ((gains > 0).sum(), (gains == 0).sum(), (gains < 0).sum())
+            )
+        rows.append(row)
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return [{key: row.get(key, "") for key in keys} for row in rows]
+
+
+@click.command()
+@click.option("--source", type=click.Choice(["digits", "fashion"]), default="digits")
+@click.option("--per-class", default=100, show_default=True, help="Images of each class.")
+@click.option("--size", type=int, help="Scale images to so many pixels.")
+@click.option("--prior", "priors", multiple=True, type=click.Choice(PRIORS), help="Only these.")
+@click.option("--guided", "guided_budget", default=2, show_default=True, help="Trained cells.")
+@click.option("--random", "random_budget", default=20, show_default=True, help="Trained cells.")
+@click.option("--epochs", default=10, show_default=True)
+@click.option("--channels", default=8, show_default=True)
+@click.option("--cells", default=1, show_default=True)
+@click.option("--seeds", default=10, show_default=True, help="Of images, splits and trainings.")
+@click.option("--processes", default=1, show_default=True, help="Seeds at the same time.")
+@fashion_option
+@meta_option
+@out_option
+def main(
+    source: str,
+    per_class: int,
+    size: int | None,
+    priors: tuple[str, ...],
+    guided_budget: int,
+    random_budget: int,
+    epochs: int,
+    channels: int,
+    cells: int,
+    seeds: int,
+    processes: int,
+    fashion: Path,
+    meta: Path,
+    out: Path | None,
+) -> None:
+    """Best accuracy after a few proposed cells, and after many random ones.
+
+    No prior knows the source of images. Each search picks its best by the validation images, and
+    that one is measured on test images that no search has seen.
+    """
+    budgets = dict.fromkeys(priors or PRIORS, guided_budget) | {RANDOM: random_budget}
+    learned = learn(source, fashion, meta) if {"images", "both"} & budgets.keys() else None
+    jobs = [
+        (source, (per_class, size), fashion, learned, budgets,
+         Recipe(epochs=epochs, batch_size=32, channels=channels, cells=cells, flip=False, crop=1,
+                seed=seed))
+        for seed in range(seeds)
+    ]  # fmt: skip
+    rows = summarise(run_all(one_seed, jobs, processes, source), budgets)
+    note = "gain: over random search, paired by seed; its standard error in brackets"
+    show(f"{source}, {per_class} images of each class, {epochs} epochs, {seeds} seeds", rows,
+         [note])  # fmt: skip
+    save(out, f"transfer_{source}", rows, seeds=seeds, per_class=per_class, recipe=jobs[0][-1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,345 @@
+"""The shared engine: guided generation of distinct, valid, unseen architectures."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Collection, Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Literal, TypeVar
+
+import torch
+from torch import Tensor
+
+from naslib_diffusion.diffusion.exact import Denoiser, ExactDenoiser
+from naslib_diffusion.diffusion.guidance import Guide, TiltGuidance, value_and_gradient
+from naslib_diffusion.diffusion.resampling import sample_twisted
+from naslib_diffusion.diffusion.samplers import Sampler, sample_ancestral
+from naslib_diffusion.diffusion.schedules import karras_sigmas, randn_like
+from naslib_diffusion.optimize.polish import evaluate
+from naslib_diffusion.optimize.polish import polish as climb
+from naslib_diffusion.runtime.threads import one_thread
+from naslib_diffusion.spaces.base import Space
+
+A = TypeVar("A", bound=Hashable)
+
+Unique = Literal["canonical", "exact"]
+Guidance = Callable[[Denoiser, Guide, float], Denoiser]
+
+PROBES = 256
+"""Random architectures on which the unit of a guide is measured."""
+MAX_SCALE = 100.0
+"""Largest automatic scale."""
+SHARPNESS = 4.0
+"""How much sharper than `default_scale` says a generator starts; repeats lower the scale."""
+MIN_BATCH = 32
+"""Fewest architectures denoised at a time; fewer would not be faster."""
+FRUITLESS_DRAWS = 20
+"""Unguided draws without success, per architecture of a space, after which it is exhausted."""
+UNGUIDED_ROUND = 4096
+"""Unguided architectures drawn at a time when guided rounds have dried up."""
+
+
+class SpaceExhausted(ValueError):  # noqa: N818 - it reads as what happened
+    """Fewer distinct new architectures exist, or could be found, than were asked for.
+
+    Attributes:
+        found: those that were found, best first if there was a guide.
+    """
+
+    def __init__(self, message: str, found: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.found = list(found)
+
+
+class GuidedGenerator(Generic[A]):
+    """Generates architectures: noise, guided denoising, discretisation, rejection of repeats.
+
+    Calls of one generator differ from each other; the same seed reproduces the same sequence of
+    calls, exactly on the CPU.
+
+    Args:
+        space: what to generate.
+        denoiser: maps (`x`: `B x *shape`, `sigma`) to clean estimates, on `device`; the exact one
+            unless told. A denoiser that is guided already (`NoisyGuidance`) will do.
+        device: where to compute; CUDA if there is one, else the CPU.
+        seed: an integer; random unless told.
+        steps: number of denoising steps, if `sigmas` is not given.
+        sigmas: decreasing noise levels, the last one 0; `karras_sigmas(steps)` unless told.
+        sampler: one of `naslib_diffusion.diffusion.samplers`.
+        guidance: makes a guided denoiser of (denoiser, guide, scale).
+        resample: follow the tilted law more closely by weighting and resampling each batch
+            (`sample_twisted`); wants about 30 steps and a moderate `scale`, and repeats are more
+            frequent. Always done for guides without gradient.
+        scale: see `generate`.
+
+    Raises:
+        ValueError: if the space does not factorise and no denoiser is given.
+    """
+
+    def __init__(
+        self,
+        space: Space[A],
+        denoiser: Denoiser | None = None,
+        device: torch.device | str | None = None,
+        seed: int | None = None,
+        *,
+        steps: int = 10,
+        sigmas: Tensor | None = None,
+        sampler: Sampler = sample_ancestral,
+        guidance: Guidance = TiltGuidance,
+        resample: bool = False,
+        scale: float | None = None,
+    ) -> None:
+        self.space = space
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.denoiser = ExactDenoiser(space, self.device) if denoiser is None else denoiser
+        self.sigmas = karras_sigmas(steps) if sigmas is None else sigmas
+        self.sampler = sampler
+        self.guidance = guidance
+        self.resample = resample
+        self.scale = scale
+        self._random = torch.Generator()
+        if seed is None:
+            self._random.seed()
+        else:
+            self._random.manual_seed(seed)
+
+    @one_thread()
+    def generate(
+        self,
+        n: int,
+        guide: Guide | None = None,
+        *,
+        scale: float | None = None,
+        known: Collection[Hashable] = (),
+        unique: Unique = "canonical",
+        oversample: float = 1.0,
+        polish: int = 0,
+        starts: Sequence[A] = (),
+        batch_size: int = 1024,
+        max_rounds: int = 20,
+    ) -> list[A]:
+        """Return `n` distinct valid architectures that are not known, best first if guided.
+
+        Args:
+            n: how many, at least 1.
+            guide: maps relaxed architectures, `B x *shape` in double precision on the device of
+                the generator, to scores to be maximised, `B`. Generation follows the law
+                `p(a) exp(k f(a))`; a guide without a gradient steers by resampling alone.
+            scale: k in units of one over the deviation of the guide over the better half of the
+                space, so that it does not depend on the unit of the guide. Unless told, it starts
+                sharp (`default_scale`). A round that finds few new architectures lowers it, so
+                that the best come first, then the next best (the paper's decreasing k).
+            known: canonical keys, all of this space, of architectures not to be returned.
+            unique: "canonical" for distinct canonical forms; "exact" for distinct strings.
+            oversample: collect this many times `n` and return the best by the guide.
+            polish: improve this many of the best by coordinate ascent, and let all that it visits
+                compete (see `naslib_diffusion.optimize.polish.polish`).
+            starts: architectures, known ones too, from which the polish climbs as well.
+            batch_size: architectures denoised at a time.
+            max_rounds: how many rounds may find few new architectures before the rest is drawn
+                from the space unguided.
+
+        Raises:
+            SpaceExhausted: if fewer than `n` exist or could be found; carries those found.
+            ValueError: if an argument is out of range, or the guide returns NaN or a wrong shape.
+        """
+        _check(n, unique, oversample, batch_size)
+        pool = _Pool(self.space, known, unique)
+        wanted = min(math.ceil(n * oversample), pool.capacity)
+        tilt = self._tilt(guide, scale, n)
+        self._fill(pool, wanted, tilt, batch_size, max_rounds)
+        if len(pool) < n:
+            self._fill_unguided(pool, n)
+        found = list(pool.archs.values())
+        if guide is not None:
+            found = self._best_first(pool, guide, n, polish, starts)
+        if len(found) < n:
+            raise SpaceExhausted(
+                f"asked for {n} new distinct architectures of space {self.space.name!r}, "
+                f"but only {len(found)} were found",
+                found,
+            )
+        return found[:n]
+
+    def _tilt(self, guide: Guide | None, scale: float | None, n: int) -> _Tilt | None:
+        """Measure the guide on random architectures: its unit, and whether it has a gradient."""
+        scale = self.scale if scale is None else scale
+        if scale is None:
+            scale = SHARPNESS * default_scale(n, self.space.size)
+        if guide is None or scale == 0:
+            return None
+        probes = self.space.sample(PROBES, self._random)
+        unit = upper_deviation(evaluate(self.space, probes, guide, self.device))
+        if unit == 0:
+            return None
+        x = self.space.encode(probes).to(self.device)
+        _, gradient = value_and_gradient(guide, (x[:8] + x[8:16]) / 2)
+        blind = gradient is None or not bool(gradient.any())
+        return _Tilt(guide, scale / unit, self.resample or blind)
+
+    def _fill(
+        self, pool: _Pool[A], wanted: int, tilt: _Tilt | None, batch_size: int, max_rounds: int
+    ) -> None:
+        """Generate batches until the pool holds `wanted`, or too many were mostly repeats."""
+        share, poor_rounds = 1.0, 0
+        while len(pool) < wanted and poor_rounds < max_rounds:
+            rows = math.ceil((wanted - len(pool)) / max(share, 0.5))
+            rows = min(max(rows, MIN_BATCH), batch_size)
+            share = pool.add(self._draw(rows, tilt)) / rows
+            if share < 0.5:
+                poor_rounds += 1
+                tilt = tilt and replace(tilt, strength=tilt.strength * (0.5 + share))
+
+    def _draw(self, rows: int, tilt: _Tilt | None) -> list[A]:
+        """Denoise one batch and discretise it."""
+        return self.space.decode(self._denoise(rows, tilt).cpu())
+
+    @one_thread()
+    def denoise(
+        self, rows: int, guide: Guide | None = None, strength: float = 0.0, *, blind: bool = False
+    ) -> Tensor:
+        """Denoise one batch: relaxed architectures, `rows x *shape`, repeats among them.
+
+        Args:
+            rows: how many.
+            guide: see `generate`.
+            strength: k of the law `p(a) exp(k f(a))`, in the unit of the guide.
+            blind: steer by resampling alone, for a guide that gives no (useful) gradient.
+        """
+        tilt = None
+        if guide is not None and strength > 0:
+            tilt = _Tilt(guide, strength, self.resample or blind)
+        return self._denoise(rows, tilt)
+
+    def _denoise(self, rows: int, tilt: _Tilt | None) -> Tensor:
+        """Denoise one batch, `rows x *shape`."""
+        sigma = float(self.sigmas[0])
+        middle = torch.full((rows, *self.space.shape), 0.5, dtype=torch.double, device=self.device)
+        with torch.no_grad():
+            middle = self.denoiser(middle, sigma)
+        x = middle + sigma * randn_like(middle, self._random)
+        if tilt is None:
+            return self.sampler(self.denoiser, x, self.sigmas, generator=self._random)
+        if tilt.resample:
+            return sample_twisted(
+                self.denoiser,
+                tilt.guide,
+                x,
+                self.sigmas,
+                scale=tilt.strength,
+                generator=self._random,
+            )
+        guided = self.guidance(self.denoiser, tilt.guide, tilt.strength)
+        return self.sampler(guided, x, self.sigmas, generator=self._random)
+
+    def _fill_unguided(self, pool: _Pool[A], n: int) -> None:
+        """Draw from the space itself until the pool holds `n` or nothing new turns up."""
+        patience = FRUITLESS_DRAWS * min(self.space.size or 0, 8 * UNGUIDED_ROUND)
+        fruitless = 0
+        while len(pool) < min(n, pool.capacity) and fruitless <= patience:
+            new = pool.add(self.space.sample(UNGUIDED_ROUND, self._random))
+            fruitless = 0 if new else fruitless + UNGUIDED_ROUND
+
+    def _best_first(
+        self, pool: _Pool[A], guide: Guide, n: int, polished: int, starts: Sequence[A] = ()
+    ) -> list[A]:
+        """Sort the pool by the guide, after a polish of its best and of `starts`.
+
+        Of what the polish visits only the best `n` can matter: others are not looked at again.
+        """
+        archs = list(pool.archs.values())
+        order = evaluate(self.space, archs, guide, self.device).argsort(
+            descending=True, stable=True
+        )
+        archs = [archs[i] for i in order.tolist()]
+        starts = [*archs[:polished], *starts]
+        if not starts:
+            return archs
+        visited = climb(
+            self.space,
+            starts,
+            guide,
+            known=pool.known,
+            device=self.device,
+            generator=self._random,
+        )
+        pool.add([arch for arch, _ in visited[:n]])
+        return self._best_first(pool, guide, n, 0)
+
+
+@dataclass(frozen=True)
+class _Tilt:
+    """The law `p(a) exp(strength guide(a))`, and whether to follow it by resampling."""
+
+    guide: Guide
+    strength: float
+    resample: bool
+
+
+class _Pool(Generic[A]):
+    """Distinct valid architectures that are not known."""
+
+    def __init__(self, space: Space[A], known: Collection[Hashable], unique: Unique) -> None:
+        self.space = space
+        self.known = frozenset(known)
+        self.unique = unique
+        self.archs: dict[Hashable, A] = {}
+
+    def __len__(self) -> int:
+        return len(self.archs)
+
+    @property
+    def capacity(self) -> int:
+        """What the pool can ever hold at most; known keys are taken to be of the space."""
+        if self.space.size is None or self.unique == "exact":
+            return sys.maxsize
+        return max(self.space.size - len(self.known), 0)
+
+    def add(self, archs: Sequence[A]) -> int:
+        """Add what is new; return how many that were."""
+        before = len(self.archs)
+        for arch in archs:
+            canonical = self.space.canonical(arch)
+            key = canonical if self.unique == "canonical" else str(arch)
+            if key not in self.archs and canonical not in self.known and self.space.is_valid(arch):
+                self.archs[key] = arch
+        return len(self.archs) - before
+
+
+def upper_deviation(values: Tensor) -> float:
+    """Standard deviation of `B` values about their median, over the better half.
+
+    Guides such as predicted accuracies have long tails of failures, which must not set the unit.
+    Falls back to the standard deviation of all if the better half is constant.
+    """
+    above = values[values > values.median()] - values.median()
+    deviation = above.square().mean().sqrt() if len(above) else values.std(correction=0)
+    return float(deviation) if bool(deviation.isfinite()) else 0.0
+
+
+def default_scale(n: int, size: int | None) -> float:
+    """Guidance scale, in units of one over the guide's deviation, for the best n of a space.
+
+    Were the guide standard normal over the space with z exceeded by `n`, then under the tilt
+    exp(k f) with k the hazard rate of the normal at z, all levels above z would be about equally
+    likely. Real guides are bounded, so generation starts from `SHARPNESS` times that.
+    """
+    if size is None:
+        return MAX_SCALE
+    share = math.exp(max(min(math.log(n) - math.log(size), 0.0), -600.0))
+    z = -float(torch.special.ndtri(torch.tensor(share, dtype=torch.double)))
+    hazard = math.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) / share
+    return min(hazard, MAX_SCALE)
+
+
+def _check(n: int, unique: str, oversample: float, batch_size: int) -> None:
+    if n < 1:
+        raise ValueError(f"n must be at least 1, not {n}")
+    if unique not in ("canonical", "exact"):
+        raise ValueError(f"unique must be 'canonical' or 'exact', not {unique!r}")
+    if not oversample >= 1:
+        raise ValueError(f"oversample must be at least 1, not {oversample}")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")

@@ -1,0 +1,347 @@
+"""Ask/tell search: fit a surrogate, let a strategy find candidates, return the best of them."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+import torch
+from torch import Tensor
+
+from naslib_diffusion.diffusion.exact import Denoiser
+from naslib_diffusion.diffusion.guidance import Guide
+from naslib_diffusion.optimize.generator import GuidedGenerator, SpaceExhausted
+from naslib_diffusion.runtime.threads import one_thread
+from naslib_diffusion.search.strategies import STRATEGIES, Request, Strategy, available
+from naslib_diffusion.spaces.base import Space
+from naslib_diffusion.surrogates import (
+    Constrained,
+    Feasibility,
+    IndependentThompson,
+    LogExpectedImprovement,
+    NeuralEnsemble,
+    ObjectiveScale,
+    Surrogate,
+    UpperConfidenceBound,
+    make_surrogate,
+)
+from naslib_diffusion.surrogates.base import fit_to_values
+from naslib_diffusion.surrogates.prior import Prior, informed
+
+A = TypeVar("A", bound=Hashable)
+
+Direction = Literal["maximize", "minimize"]
+ACQUISITIONS = ("logei", "ucb", "its")
+
+INCUMBENTS = 20
+"""How many of the best architectures a strategy gets to see."""
+
+
+@dataclass(frozen=True)
+class Trial(Generic[A]):
+    """One finished evaluation; a failed one has the value NaN."""
+
+    arch: A
+    value: float
+    constraints: tuple[float, ...] = ()
+    """Feasible if none is positive."""
+
+    @property
+    def feasible(self) -> bool:
+        """Whether no constraint is known to be violated."""
+        return not any(constraint > 0 for constraint in self.constraints)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a search thought of an architecture when it last asked, in units of the objective."""
+
+    acquisition: float
+    mean: float
+    deviation: float
+
+
+class Search(Generic[A]):
+    """Sequential or batched search for the best architectures of a space.
+
+    `ask` is a function of the seed and of what was told and asked before, so a search that is
+    rebuilt from its history goes on as if it had never stopped.
+
+    Args:
+        space: where to search.
+        surrogate: "gp", "ensemble" or a `Surrogate`.
+        strategy: "guided", "random", "mutation" or a `Strategy`.
+        seed: of all random decisions.
+        initial: random architectures before the surrogate is trusted: 10 unless told, or none
+            with a prior.
+        direction: "maximize" or "minimize" the objective.
+        acquisition: "logei", "ucb" or "its"; the ensemble's is "its" unless told, else "logei".
+        candidates: how many candidates the strategy proposes for each ask.
+        denoiser: of the generator; the exact one unless told.
+        device: where to generate; CUDA if there is one, else the CPU.
+        repeats: whether architectures may be asked again once they were told: for objectives so
+            noisy that a second measurement may be worth more than a new architecture.
+        prior: what is expected of the objective before it is measured: one `Prior` or several.
+
+    Raises:
+        ValueError: if an argument is not among the allowed.
+    """
+
+    def __init__(
+        self,
+        space: Space[A],
+        surrogate: str | Surrogate = "gp",
+        strategy: str | Strategy = "guided",
+        *,
+        seed: int = 0,
+        initial: int | None = None,
+        direction: Direction = "maximize",
+        acquisition: str | None = None,
+        candidates: int = 64,
+        denoiser: Denoiser | None = None,
+        device: torch.device | str | None = None,
+        repeats: bool = False,
+        prior: Prior | Sequence[Prior] = (),
+    ) -> None:
+        if direction not in ("maximize", "minimize"):
+            raise ValueError(f"direction must be 'maximize' or 'minimize', not {direction!r}")
+        self.priors = tuple(prior) if isinstance(prior, Sequence) else (prior,)
+        initial = (0 if self.priors else 10) if initial is None else initial
+        if initial < (0 if self.priors else 1):
+            raise ValueError(f"initial must be at least 1, not {initial}")
+        if isinstance(strategy, str) and strategy not in STRATEGIES:
+            raise ValueError(f"unknown strategy {strategy!r}; known: {', '.join(STRATEGIES)}")
+        self.space = space
+        self.surrogate = (
+            make_surrogate(surrogate, space) if isinstance(surrogate, str) else surrogate
+        )
+        self.strategy = STRATEGIES[strategy] if isinstance(strategy, str) else strategy
+        self.acquisition = acquisition or (
+            "its" if isinstance(self.surrogate, NeuralEnsemble) else "logei"
+        )
+        if self.acquisition not in ACQUISITIONS:
+            raise ValueError(
+                f"unknown acquisition function {acquisition!r}; known: {', '.join(ACQUISITIONS)}"
+            )
+        self.seed, self.initial, self.candidates = seed, initial, candidates
+        self.maximize = direction == "maximize"
+        self.repeats = repeats
+        self._feasibility: Feasibility | None = None
+        self._model: tuple[ObjectiveScale, Surrogate, Guide] | None = None
+        blank = GuidedGenerator(space, denoiser, device)
+        self._device, self._denoiser = blank.device, blank.denoiser
+        self._asked: dict[Hashable, A] = {}
+        self.trials: list[Trial[A]] = []
+
+    @property
+    def best(self) -> Trial[A] | None:
+        """The finished, feasible trial with the best value; None before there is one."""
+        finished = [t for t in self.trials if math.isfinite(t.value) and t.feasible]
+        return max(finished, key=self._signed, default=None)
+
+    @property
+    def pending(self) -> list[A]:
+        """Architectures that were asked and not told yet."""
+        told = {self.space.canonical(trial.arch) for trial in self.trials}
+        return [arch for key, arch in self._asked.items() if key not in told]
+
+    @one_thread()
+    def ask(self, n: int = 1) -> list[A]:
+        """Return the next `n` architectures to evaluate, none of them asked or told before.
+
+        Raises:
+            SpaceExhausted: if the space has fewer than `n` left; carries those.
+            ValueError: if `n` is not positive.
+        """
+        if n < 1:
+            raise ValueError(f"cannot ask for {n} architectures; ask for at least 1")
+        self._model = None
+        random = torch.Generator().manual_seed(self._derived_seed())
+        generator = GuidedGenerator(
+            self.space, self._denoiser, self._device, seed=random.initial_seed() + 1
+        )
+        known = set(self._asked) if not self.repeats else self._pending_or_failed()
+        at_random = min(n, max(self.initial - len(self._asked), 0))
+        archs = available(generator, at_random, known=known) if at_random else []
+        known |= {self.space.canonical(arch) for arch in archs}
+        if len(archs) < n:
+            archs += self._propose(generator, n - len(archs), known, archs, random)
+        self._asked.update({self.space.canonical(arch): arch for arch in archs})
+        if len(archs) < n:
+            raise SpaceExhausted(
+                f"asked for {n} new architectures, but only {len(archs)} of space "
+                f"{self.space.name!r} were never asked before",
+                archs,
+            )
+        return archs
+
+    def expect(self, archs: Sequence[A]) -> None:
+        """Record evaluations that are under way elsewhere: pending, as if they had been asked."""
+        for arch in archs:
+            self._asked.setdefault(self.space.canonical(arch), arch)
+
+    def tell(
+        self,
+        archs: Sequence[A],
+        values: Sequence[float],
+        constraints: Sequence[Sequence[float]] | None = None,
+    ) -> None:
+        """Record evaluations, whether they were asked or not; repeats are noisy measurements.
+
+        A value that is not finite is a failure: it is never asked again, and counts for the
+        surrogate as the worst value seen.
+
+        Args:
+            archs: what was evaluated.
+            values: of the objective, one for each.
+            constraints: for each the values of all constraints, which are met if not positive; or
+                none where they are unknown.
+
+        Raises:
+            ValueError: if the lengths differ, or an architecture is not of the space.
+        """
+        if len(archs) != len(values):
+            raise ValueError(f"{len(archs)} architectures were told with {len(values)} values")
+        numbers = [float(value) for value in values]  # all of them before any is recorded
+        foreign = [arch for arch in archs if not self._contains(arch)]
+        if foreign:
+            raise ValueError(f"{foreign[0]} is not an architecture of space {self.space.name!r}")
+        limits = [tuple(map(float, limit)) for limit in constraints or [()] * len(archs)]
+        if len(limits) != len(archs):
+            raise ValueError(
+                f"{len(archs)} architectures were told with {len(limits)} constraints"
+            )
+        for arch, value, limit in zip(archs, numbers, limits, strict=True):
+            self._asked.setdefault(self.space.canonical(arch), arch)
+            self.trials.append(Trial(arch, value, limit))
+
+    def predict(self, arch: A) -> Prediction | None:
+        """Return what the last `ask` thought of `arch`; None if that was random."""
+        if self._model is None:
+            return None
+        scale, surrogate, acquisition = self._model
+        with torch.no_grad():
+            x = self._encode([arch])
+            mean, deviation = (float(t) for t in surrogate.posterior(x))
+            levels = [mean, mean - deviation, mean + deviation]
+            middle, low, high = scale.inverse(torch.tensor(levels, dtype=torch.double)).tolist()
+            return Prediction(float(acquisition(x)), middle, abs(high - low) / 2)
+
+    def _propose(
+        self,
+        generator: GuidedGenerator[A],
+        n: int,
+        known: set[Hashable],
+        picked: Sequence[A],
+        random: torch.Generator,
+    ) -> list[A]:
+        """Let the strategy propose under the acquisition function, and pick the best `n`."""
+        finished = [trial for trial in self.trials if math.isfinite(trial.value)]
+        if not finished and not self.priors:
+            return available(generator, n, known=known)
+        scale, surrogate, best = self._fit([*self.pending, *picked])
+        ranked = sorted(finished, key=lambda t: (t.feasible, self._signed(t)), reverse=True)
+        request = Request(
+            n=max(self.candidates, 2 * n),
+            known=known,
+            incumbents=_distinct([trial.arch for trial in ranked], INCUMBENTS),
+            acquisition=self._acquire(surrogate, best, random),
+            random=random,
+        )
+        if finished:
+            self._model = scale, surrogate, request.acquisition
+        found = self.strategy.propose(generator, request)
+        return self._pick(found, n, surrogate, best, random)
+
+    def _fit(self, pending: Sequence[A]) -> tuple[ObjectiveScale, Surrogate, float | None]:
+        """Fit the surrogates to the history; return them with the best feasible target."""
+        values = torch.tensor([trial.value for trial in self.trials], dtype=torch.double)
+        failed = ~values.isfinite()
+        if failed.all():
+            return self._prior_alone(pending)
+        worst = values[~failed].min() if self.maximize else values[~failed].max()
+        values = torch.where(failed, worst, values)
+        scale = ObjectiveScale.of(values, maximize=self.maximize)
+        targets = scale(values).to(self._device)
+        x = self._encode([t.arch for t in self.trials])
+        surrogate = fit_to_values(informed(self.surrogate, self.priors), x, values, scale)
+        self._feasibility = Feasibility.fit(
+            self.surrogate, x, [trial.constraints for trial in self.trials]
+        )
+        feasible = torch.tensor([trial.feasible for trial in self.trials])
+        levels = surrogate.posterior(x)[0] if self.repeats else targets
+        best = float(levels[feasible].max()) if feasible.any() else None
+        if pending:
+            surrogate = surrogate.fantasize(self._encode(pending))
+        return scale, surrogate, best
+
+    def _prior_alone(self, pending: Sequence[A]) -> tuple[ObjectiveScale, Surrogate, float | None]:
+        """Return what is believed before the first value; failures count as observed there."""
+        surrogate = informed(self.surrogate, self.priors)
+        self._feasibility = None
+        known = [*(trial.arch for trial in self.trials), *pending]
+        if known:
+            surrogate = surrogate.fantasize(self._encode(known))
+        return ObjectiveScale(1.0, 0.0, 1.0, 0.0, 1.0), surrogate, 0.0
+
+    def _acquire(self, surrogate: Surrogate, best: float | None, random: torch.Generator) -> Guide:
+        guide: Guide
+        if best is None and self._feasibility is not None:
+            return self._feasibility
+        if self.acquisition == "logei":
+            guide = LogExpectedImprovement(surrogate, best or 0.0)
+        elif self.acquisition == "ucb":
+            guide = UpperConfidenceBound(surrogate)
+        else:
+            seed = int(torch.randint(2**31, (), generator=random))
+            guide = IndependentThompson(surrogate, seed)
+        return guide if self._feasibility is None else Constrained(guide, self._feasibility)
+
+    def _pick(
+        self,
+        candidates: list[A],
+        n: int,
+        surrogate: Surrogate,
+        best: float | None,
+        random: torch.Generator,
+    ) -> list[A]:
+        """Pick greedily; each pick counts as observed at its mean for the next."""
+        picked: list[A] = []
+        encoded = self._encode(candidates) if candidates else torch.empty(0)
+        left = list(range(len(candidates)))
+        with torch.no_grad():
+            while left and len(picked) < n:
+                if picked:
+                    surrogate = surrogate.fantasize(self._encode(picked[-1:]))
+                scores = self._acquire(surrogate, best, random)(encoded[left])
+                picked.append(candidates[left.pop(int(scores.argmax()))])
+        return picked
+
+    def _encode(self, archs: Sequence[A]) -> Tensor:
+        return self.space.encode(archs).to(self._device)
+
+    def _contains(self, arch: A) -> bool:
+        """Whether `arch` is of the space; what is not even an architecture is not."""
+        try:
+            return self.space.is_valid(arch)
+        except (AttributeError, TypeError):
+            return False
+
+    def _pending_or_failed(self) -> set[Hashable]:
+        failed = [trial.arch for trial in self.trials if not math.isfinite(trial.value)]
+        return {self.space.canonical(arch) for arch in [*self.pending, *failed]}
+
+    def _signed(self, trial: Trial[A]) -> float:
+        return trial.value if self.maximize else -trial.value
+
+    def _derived_seed(self) -> int:
+        """Derive the seed of the next ask from the seed and the progress, stable everywhere."""
+        text = f"{self.seed}/{len(self._asked)}/{len(self.trials)}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
+
+
+def _distinct(archs: Sequence[A], limit: int) -> list[A]:
+    return list(dict.fromkeys(archs))[:limit]

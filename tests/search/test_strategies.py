@@ -1,0 +1,150 @@
+"""Candidate strategies."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from naslib_diffusion.optimize.generator import GuidedGenerator
+from naslib_diffusion.search.strategies import (
+    STRATEGIES,
+    GuidedStrategy,
+    MutationStrategy,
+    RandomStrategy,
+    Request,
+    available,
+)
+from naslib_diffusion.spaces import Categorical, Integer, NASBench201, ProductSpace, Real
+from naslib_diffusion.testing import StrategyTestCase
+from naslib_diffusion.testing.strategies import slope
+
+SPACES = {
+    "cells": NASBench201(),
+    "product": ProductSpace.categorical([3, 4, 5, 2]),
+    "mixed": ProductSpace([Real(0, 1), Integer(1, 50), Categorical(["a", "b"])]),
+    "banned": ProductSpace(
+        [Categorical(range(8)), Categorical(range(9))], lambda p: p.values[0] != p.values[1]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("kind", STRATEGIES)
+class TestStrategies(StrategyTestCase):
+    @pytest.fixture
+    def space(self, name):
+        return SPACES[name]
+
+    @pytest.fixture
+    def strategy(self, kind):
+        return STRATEGIES[kind]
+
+    def enumerate(self, space):
+        return None if space.size is None or space.size > 10_000 else list(space)
+
+
+SPACE = SPACES["cells"]
+
+
+def request(n, incumbents=(), known=()):
+    random = torch.Generator().manual_seed(0)
+    return Request(n=n, known=set(known), incumbents=incumbents, acquisition=slope, random=random)
+
+
+def generator(space=SPACE):
+    return GuidedGenerator(space, device="cpu", seed=0)
+
+
+def test_mutants_are_neighbours_of_the_first_incumbents():
+    incumbents = SPACE.sample(8, torch.Generator().manual_seed(0))
+    near = {str(cell) for parent in incumbents[:2] for cell in SPACE.neighbors(parent)}
+    found = MutationStrategy(parents=2).propose(generator(), request(12, incumbents))
+    assert len(found) == 12
+    assert {str(cell) for cell in found} <= near
+
+
+def test_mutation_fills_up_with_random_ones():
+    incumbents = SPACE.sample(1, torch.Generator().manual_seed(0))
+    near = {SPACE.canonical(cell) for cell in SPACE.neighbors(incumbents[0])}
+    found = MutationStrategy().propose(generator(), request(60, incumbents))
+    keys = {SPACE.canonical(cell) for cell in found}
+    assert len(keys) == 60
+    assert near - {SPACE.canonical(incumbents[0])} <= keys | {SPACE.canonical(incumbents[0])}
+
+
+def test_guided_beats_random():
+    """And the polish does not make it worse."""
+    best = {}
+    for name, strategy in {
+        "random": RandomStrategy(),
+        "guided": GuidedStrategy(polish=0),
+        "polished": GuidedStrategy(),
+    }.items():
+        found = strategy.propose(generator(), request(32))
+        best[name] = float(slope(SPACE.encode(found)).max())
+    assert best["random"] < best["guided"] <= best["polished"]
+    assert best["polished"] == float(slope(SPACE.encode(list(SPACE))).max())
+
+
+def test_available_returns_what_is_left():
+    space = ProductSpace.categorical([2, 3])
+    points = list(space)
+    known = {space.canonical(point) for point in points[:4]}
+    assert set(available(generator(space), 10, known=known)) == set(points[4:])
+    assert len(available(generator(space), 1, known=known)) == 1
+    known |= {space.canonical(point) for point in points}
+    assert available(generator(space), 1, slope, known=known) == []
+
+
+class Known(RandomStrategy):
+    def propose(self, generator, request):
+        return available(generator, request.n, known=())
+
+
+class Twice(RandomStrategy):
+    def propose(self, generator, request):
+        return 2 * super().propose(generator, request)
+
+
+class Few(RandomStrategy):
+    def propose(self, generator, request):
+        return super().propose(generator, request)[1:]
+
+
+class Unseeded(RandomStrategy):
+    def propose(self, generator, request):
+        return super().propose(GuidedGenerator(generator.space), request)
+
+
+class Lenient(RandomStrategy):
+    """It proposes banned points."""
+
+    def propose(self, generator, request):
+        whole = ProductSpace(generator.space.parameters)
+        return super().propose(GuidedGenerator(whole, seed=0), request)
+
+
+class Descending(RandomStrategy):
+    """It needs an incumbent."""
+
+    def propose(self, generator, request):
+        assert request.incumbents
+        return super().propose(generator, request)
+
+
+@pytest.mark.parametrize(
+    ("kind", "check"),
+    [
+        (Known, "proposals"),
+        (Twice, "proposals"),
+        (Few, "proposals"),
+        (Lenient, "proposals"),
+        (Unseeded, "depends_on_the_request_only"),
+        (Descending, "without_history"),
+    ],
+)
+def test_the_suite_catches_broken_strategies(kind, check):
+    test = getattr(StrategyTestCase(), f"test_{check}")
+    test(SPACES["banned"], RandomStrategy())
+    with pytest.raises(AssertionError):
+        test(SPACES["banned"], kind())
