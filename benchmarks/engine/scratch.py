@@ -17,6 +17,7 @@ from naslib_diffusion.benchmarks.harness.common import (
     save,
     show,
 )
+from naslib_diffusion.benchmarks.harness.searching import best_so_far, evaluations_until
 
 from naslib_diffusion.search import Search
 from naslib_diffusion.tables import Table
@@ -31,13 +32,9 @@ def evaluations_to_best(task: str, data: Path | None, method: str, seed: int, bu
         return _optuna(table, method, seed, budget)
     surrogate, strategy = ("ensemble", "guided") if method == "ensemble" else ("gp", method)
     search = Search(table.space, surrogate, strategy, seed=seed)
-    for step in range(1, budget + 1):
-        (arch,) = search.ask()
-        value = table[arch]
-        if value >= table.optimum:
-            return step
-        search.tell([arch], [value])
-    return budget + 1
+    best = best_so_far(search, table.__getitem__, budget, table.optimum)
+    count: int = evaluations_until(best, table.optimum, budget)
+    return count
 
 
 def _optuna(table: Table[Any], method: str, seed: int, budget: int) -> int:

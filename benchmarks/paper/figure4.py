@@ -17,6 +17,7 @@ from naslib_diffusion.benchmarks.harness.common import (
 )
 from naslib_diffusion.benchmarks.harness.common import show as show_table
 from naslib_diffusion.benchmarks.harness.curves import save_curves
+from naslib_diffusion.benchmarks.harness.searching import best_so_far
 from naslib_diffusion.benchmarks.paper.ofa import AccuracyPredictor
 from numpy.typing import NDArray
 from scipy.stats import wilcoxon
@@ -54,15 +55,8 @@ def curve(
     search = Search(
         space, kind, strategy, seed=seed, initial=INITIAL, acquisition=acquisition, device="cpu"
     )
-    best: list[float] = []
-    while len(best) < budget:
-        (arch,) = search.ask()
-        value = evaluate(arch)
-        search.tell([arch], [value])
-        best.append(max([value, *best[-1:]]))
-        if best[-1] >= optimum:  # nothing is left to find
-            best += [best[-1]] * (budget - len(best))
-    return best
+    best: list[float] = best_so_far(search, evaluate, budget, optimum)
+    return best + best[-1:] * (budget - len(best))  # nothing is left to find
 
 
 def evaluations_to(curves: Floats, target: float) -> Floats:

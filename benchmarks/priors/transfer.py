@@ -19,6 +19,7 @@ from naslib_diffusion.benchmarks.harness.common import (
     save,
     show,
 )
+from naslib_diffusion.benchmarks.harness.searching import best_so_far, evaluations_until
 from naslib_diffusion.benchmarks.priors.meta_prior import train_cells, train_graphs
 from torch import Tensor
 
@@ -88,12 +89,9 @@ def evaluations_to_best(task: str, data: Path, sources: str, seed: int, budget: 
     """Count evaluations up to the table's best value; `budget + 1` if it is missed."""
     table = load_task(task, data)
     search = Search(table.space, prior=cell_prior(data, seed, sources), seed=seed)
-    for step in range(1, budget + 1):
-        (arch,) = search.ask()
-        if table[arch] >= table.optimum:
-            return step
-        search.tell([arch], [table[arch]])
-    return budget + 1
+    best = best_so_far(search, table.__getitem__, budget, table.optimum)
+    count: int = evaluations_until(best, table.optimum, budget)
+    return count
 
 
 def graph_gaps(graph: str, informed: bool, seed: int, budget: int) -> list[float]:
@@ -104,14 +102,8 @@ def graph_gaps(graph: str, informed: bool, seed: int, budget: int) -> list[float
     table = load_task(f"nasbenchgraph/{graph}", None)
     prior = (graph_prior(seed, graph),) if informed else ()
     search = Search(table.space, prior=prior, seed=seed)
-    gaps: list[float] = []
-    while len(gaps) < budget:
-        (arch,) = search.ask()
-        gaps.append(min([100 * (1 - table[arch] / table.optimum), *gaps[-1:]]))
-        if gaps[-1] <= CLOSE:
-            break
-        search.tell([arch], [table[arch]])
-    return gaps
+    best = best_so_far(search, table.__getitem__, budget, (1 - CLOSE / 100) * table.optimum)
+    return [100 * (1 - value / table.optimum) for value in best]
 
 
 def table1_rows(data: Path, seeds: int, processes: int) -> list[dict[str, object]]:
