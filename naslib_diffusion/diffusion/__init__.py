@@ -1,6 +1,6 @@
 """Diffusion over encoded architectures: noise schedules, denoisers, guidance and samplers."""
 
-from naslib_diffusion.diffusion.config import TrainConfig
+from naslib_diffusion.diffusion.config import NetworkConfig, TrainConfig
 from naslib_diffusion.diffusion.exact import Denoiser, ExactDenoiser, score
 from naslib_diffusion.diffusion.guidance import (
     EstimateGuidance,
@@ -8,7 +8,7 @@ from naslib_diffusion.diffusion.guidance import (
     NoisyGuidance,
     TiltGuidance,
 )
-from naslib_diffusion.diffusion.network import NetworkConfig, ScoreNetwork
+from naslib_diffusion.diffusion.network import ScoreNetwork
 from naslib_diffusion.diffusion.resampling import sample_twisted
 from naslib_diffusion.diffusion.samplers import (
     Sampler,

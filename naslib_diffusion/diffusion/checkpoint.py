@@ -19,8 +19,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from naslib_diffusion.diffusion.config import LARGEST, NetworkConfig
 from naslib_diffusion.diffusion.graph import GraphLayout, plain
-from naslib_diffusion.diffusion.network import LARGEST, NetworkConfig, ScoreNetwork
 from naslib_diffusion.runtime.files import write_atomically
 from naslib_diffusion.spaces.base import Space
 
@@ -43,51 +43,72 @@ class Facts:
     """What was measured of the network; numbers by name."""
 
 
-def save_network(network: ScoreNetwork, path: str | Path, facts: Facts | None = None) -> None:
-    """Write a network to a safetensors file, so that the file is whole at any time."""
-    from naslib_diffusion import __version__
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A network in a file: what it is for, its size, and its weights by name."""
 
-    header = {
-        "format": FORMAT,
-        "space": {"name": network.space_name, "shape": list(network.layout.shape)},
-        "layout": dataclasses.asdict(network.layout),
-        "network": dataclasses.asdict(network.config),
-        "versions": {"naslib_diffusion": __version__, "torch": torch.__version__},
-        **dataclasses.asdict(facts or Facts()),
-    }
-    tensors = {
-        name: tensor.detach().float().cpu().contiguous()
-        for name, tensor in network.state_dict().items()
-    }
-    content = safetensors.torch.save(tensors, {KEY: json.dumps(header)})
-    write_atomically(Path(path), content)
+    space_name: str
+    layout: GraphLayout
+    config: NetworkConfig
+    tensors: Mapping[str, Tensor]
+    path: Path
+
+    def check_space(self, space: Space[Any]) -> None:
+        """Refuse to be used with another space.
+
+        Raises:
+            ValueError: if it is of another space, or of another version of it.
+        """
+        whole = plain(space)
+        if self.space_name != whole.name:
+            raise ValueError(
+                f"{self.path} is a network for space {self.space_name!r}, not for {whole.name!r}"
+            )
+        if self.layout != GraphLayout.of(whole):
+            raise ValueError(
+                f"{self.path} is for another version of space {whole.name!r}: its encodings have "
+                f"shape {self.layout.shape} and wiring {self.layout.edges}"
+            )
+
+    def damage(self, error: Exception) -> ValueError:
+        """Return what to raise where the weights do not make the network that is described."""
+        return _damage(self.path, error)
+
+    def save(self, facts: Facts | None = None) -> None:
+        """Write a safetensors file, so that the file is whole at any time."""
+        from naslib_diffusion import __version__
+
+        header = {
+            "format": FORMAT,
+            "space": {"name": self.space_name, "shape": list(self.layout.shape)},
+            "layout": dataclasses.asdict(self.layout),
+            "network": dataclasses.asdict(self.config),
+            "versions": {"naslib_diffusion": __version__, "torch": torch.__version__},
+            **dataclasses.asdict(facts or Facts()),
+        }
+        tensors = {
+            name: tensor.detach().float().cpu().contiguous()
+            for name, tensor in self.tensors.items()
+        }
+        content = safetensors.torch.save(tensors, {KEY: json.dumps(header)})
+        write_atomically(self.path, content)
 
 
-def load_network(
-    source: str | Path, space: Space[Any] | None = None, *, clamp: bool = True
-) -> ScoreNetwork:
-    """Read a network from a file, or the one that ships for a space, by the space's name.
-
-    It is frozen, on the CPU.
+def read_checkpoint(source: str | Path) -> Checkpoint:
+    """Read a file, or the one that ships for a space, by the space's name.
 
     Args:
         source: a file; or a name, such as "nasbench201", if there is no file of that name.
-        space: the space that it is to be used with.
-        clamp: see `ScoreNetwork`.
 
     Raises:
-        ValueError: if it is no checkpoint of this package, is damaged, or of another space; in one
-            line.
+        ValueError: if it is no checkpoint of this package, or is damaged; in one line.
     """
     path = _find(source)
     header, tensors = _read(path)
     try:
-        network = _build(header, tensors, clamp)
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise ValueError(f"{path} is damaged: {_line(error)}") from None
-    if space is not None:
-        _check_space(path, network, space)
-    return network.requires_grad_(False).eval()
+        return _check(path, header, tensors)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damage(path, error) from None
 
 
 def read_header(source: str | Path) -> dict[str, Any]:
@@ -150,13 +171,13 @@ def _parse_header(path: Path, text: str) -> dict[str, Any]:
     return header  # type: ignore[no-any-return]
 
 
-def _build(header: dict[str, Any], tensors: dict[str, Tensor], clamp: bool) -> ScoreNetwork:
-    """Make the network that a header describes, without filling memory if it lies."""
-    layout = header["layout"]
-    edges = layout["edges"]
+def _check(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -> Checkpoint:
+    """Make sure of what a header describes, so that a network of it cannot fill the memory."""
+    described = header["layout"]
+    edges = described["edges"]
     layout = GraphLayout(
-        int(layout["nodes"]),
-        int(layout["operations"]),
+        int(described["nodes"]),
+        int(described["operations"]),
         None if edges is None else tuple((int(i), int(j)) for i, j in edges),
     )
     support = tensors["support"]
@@ -165,29 +186,12 @@ def _build(header: dict[str, Any], tensors: dict[str, Tensor], clamp: bool) -> S
     broken = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
     if broken:
         raise ValueError(f"{broken[0]} holds values that are not finite")
-    with torch.device("meta"):
-        network = ScoreNetwork(
-            layout,
-            NetworkConfig(**header["network"]),
-            space_name=str(header["space"]["name"]),
-            support=support,
-            clamp=clamp,
-        )
-    network.load_state_dict(tensors, assign=True)
-    return network.float()
+    config = NetworkConfig(**header["network"])
+    return Checkpoint(str(header["space"]["name"]), layout, config, tensors, path)
 
 
-def _check_space(path: Path, network: ScoreNetwork, space: Space[Any]) -> None:
-    whole = plain(space)
-    if network.space_name != whole.name:
-        raise ValueError(
-            f"{path} is a network for space {network.space_name!r}, not for {whole.name!r}"
-        )
-    if network.layout != GraphLayout.of(whole):
-        raise ValueError(
-            f"{path} is for another version of space {whole.name!r}: its encodings have shape "
-            f"{network.layout.shape} and wiring {network.layout.edges}"
-        )
+def _damage(path: Path, error: Exception) -> ValueError:
+    return ValueError(f"{path} is damaged: {_line(error)}")
 
 
 def _line(error: BaseException) -> str:

@@ -1,17 +1,57 @@
-"""How score networks are trained: the options, and the noise levels that follow from them."""
+"""What a score network is made of, how it is trained, and the noise levels that follow."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+LARGEST = 4096
+"""Largest number in a configuration: a damaged file shall not fill the memory."""
 POSITIVE = (
     "steps", "batch_size", "learning_rate", "clip", "sigma_median", "sigma_spread", "save_every",
 )  # fmt: skip
 """Options that must be positive."""
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The architecture of a score network.
+
+    Args:
+        width: features per node.
+        depth: transformer blocks.
+        heads: attention heads; divides the width.
+        expansion: hidden units of the blocks' perceptrons, in widths.
+        positional: whether nodes are told apart by their position (Eq. 4).
+        directed: whether attention sees the direction of edges (Eq. 5). Without it and without
+            positions, the network is equivariant to permutations, as those for undirected graphs.
+        absence: whether nodes can be absent, all-zero rows; `ScoreNetwork.for_space` finds out.
+        head: "posterior" for Bayes' rule with a learned prior; "linear" for the usual
+            preconditioned regression (Karras et al. 2022, Eq. 7). See `ScoreNetwork`.
+    """
+
+    width: int = 64
+    depth: int = 2
+    heads: int = 2
+    expansion: int = 4
+    positional: bool = True
+    directed: bool = True
+    absence: bool = True
+    head: Literal["posterior", "linear"] = "posterior"
+
+    def __post_init__(self) -> None:
+        for name in ("width", "depth", "heads", "expansion"):
+            value = getattr(self, name)
+            if type(value) is not int or not 1 <= value <= LARGEST:
+                raise ValueError(f"{name} must be from 1 to {LARGEST}, not {value!r}")
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of {self.heads} heads")
+        if self.head not in ("posterior", "linear"):
+            raise ValueError(f"head must be 'posterior' or 'linear', not {self.head!r}")
 
 
 @dataclass(frozen=True)

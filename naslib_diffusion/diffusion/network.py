@@ -3,62 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from naslib_diffusion.diffusion.checkpoint import Checkpoint, Facts, read_checkpoint
+from naslib_diffusion.diffusion.config import NetworkConfig
 from naslib_diffusion.diffusion.exact import Sigma, per_row
 from naslib_diffusion.diffusion.graph import GraphLayout, relations
 from naslib_diffusion.diffusion.transformer import Block, EdgeHead, TimeEmbedding
-
-if TYPE_CHECKING:
-    from naslib_diffusion.diffusion.checkpoint import Facts
-    from naslib_diffusion.spaces.base import Space
+from naslib_diffusion.spaces.base import Space
 
 CENTER = SIGMA_DATA = 0.5
 """Entries are zero or one, so they deviate from the center by this much."""
-LARGEST = 4096
-"""Largest number in a configuration: a damaged file shall not fill the memory."""
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """The architecture of a score network.
-
-    Args:
-        width: features per node.
-        depth: transformer blocks.
-        heads: attention heads; divides the width.
-        expansion: hidden units of the blocks' perceptrons, in widths.
-        positional: whether nodes are told apart by their position (Eq. 4).
-        directed: whether attention sees the direction of edges (Eq. 5). Without it and without
-            positions, the network is equivariant to permutations, as those for undirected graphs.
-        absence: whether nodes can be absent, all-zero rows; `ScoreNetwork.for_space` finds out.
-        head: "posterior" for Bayes' rule with a learned prior; "linear" for the usual
-            preconditioned regression (Karras et al. 2022, Eq. 7). See `ScoreNetwork`.
-    """
-
-    width: int = 64
-    depth: int = 2
-    heads: int = 2
-    expansion: int = 4
-    positional: bool = True
-    directed: bool = True
-    absence: bool = True
-    head: Literal["posterior", "linear"] = "posterior"
-
-    def __post_init__(self) -> None:
-        for name in ("width", "depth", "heads", "expansion"):
-            value = getattr(self, name)
-            if type(value) is not int or not 1 <= value <= LARGEST:
-                raise ValueError(f"{name} must be from 1 to {LARGEST}, not {value!r}")
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of {self.heads} heads")
-        if self.head not in ("posterior", "linear"):
-            raise ValueError(f"head must be 'posterior' or 'linear', not {self.head!r}")
 
 
 class ScoreNetwork(nn.Module):
@@ -128,18 +87,38 @@ class ScoreNetwork(nn.Module):
     ) -> ScoreNetwork:
         """Read a network from a file, or the one that ships for a space, by the space's name.
 
-        Raises:
-            ValueError: if it is no checkpoint of this package, is damaged, or of another space.
-        """
-        from naslib_diffusion.diffusion.checkpoint import load_network
+        It is frozen, on the CPU.
 
-        return load_network(source, space, clamp=clamp)
+        Args:
+            source: a file; or a name, such as "nasbench201", if there is no file of that name.
+            space: the space that it is to be used with.
+            clamp: see `ScoreNetwork`.
+
+        Raises:
+            ValueError: if it is no checkpoint of this package, is damaged, or of another space; in
+                one line.
+        """
+        checkpoint = read_checkpoint(source)
+        try:
+            with torch.device("meta"):  # the weights of the file take their place
+                network = ScoreNetwork(
+                    checkpoint.layout,
+                    checkpoint.config,
+                    space_name=checkpoint.space_name,
+                    support=checkpoint.tensors["support"],
+                    clamp=clamp,
+                )
+            network.load_state_dict(checkpoint.tensors, assign=True)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise checkpoint.damage(error) from None
+        if space is not None:
+            checkpoint.check_space(space)
+        return network.float().requires_grad_(False).eval()
 
     def save(self, path: str | Path, facts: Facts | None = None) -> None:
         """Write the network, and what is known of its training, to a file, atomically."""
-        from naslib_diffusion.diffusion.checkpoint import save_network
-
-        save_network(self, path, facts)
+        tensors = self.state_dict()
+        Checkpoint(self.space_name, self.layout, self.config, tensors, Path(path)).save(facts)
 
     def _make_layers(self, relation_count: int) -> None:
         config, layout = self.config, self.layout

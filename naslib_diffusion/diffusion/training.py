@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from naslib_diffusion.diffusion.config import TrainConfig, noise_levels
+from naslib_diffusion.diffusion.config import NetworkConfig, TrainConfig, noise_levels
 from naslib_diffusion.diffusion.exact import Sigma
-from naslib_diffusion.diffusion.network import SIGMA_DATA, NetworkConfig, ScoreNetwork
+from naslib_diffusion.diffusion.network import SIGMA_DATA, ScoreNetwork
 from naslib_diffusion.diffusion.processes import Local, Processes
 from naslib_diffusion.diffusion.state import TrainingState, load_state, save_state
 from naslib_diffusion.spaces.base import Space

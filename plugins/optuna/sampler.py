@@ -212,7 +212,8 @@ class DiffusionNAGSampler(BaseSampler):
                 break
             if attempt or min(others_too) < trial.number:
                 options = replace(options, startup=sys.maxsize)
-        sharing.record(study, trial, proposal, self._visible)
+        if proposal.acquisition is not None:
+            sharing.record(study, trial, proposal.acquisition, proposal.predictions, self._visible)
         return params
 
     def _refresh(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-if TYPE_CHECKING:
-    from naslib_diffusion.plugins.optuna.proposal import Proposal
+from naslib_diffusion.search import Prediction
 
 CLAIM = "diffusion_nag:params"
 PREDICTION = "diffusion_nag"
@@ -41,18 +40,22 @@ def claimed(trial: FrozenTrial) -> dict[str, Any]:
     return {**params, **attributes.get("fixed_params", {}), **trial.params}
 
 
-def record(study: Study, trial: FrozenTrial, proposal: Proposal, visible: bool) -> None:
+def record(
+    study: Study,
+    trial: FrozenTrial,
+    acquisition: float,
+    predictions: Sequence[Prediction],
+    visible: bool,
+) -> None:
     """Keep what the surrogate predicted of a proposal, for dashboards and reports.
 
     A number for each if the study has one objective, else lists. As system attributes, or where
     they are to be visible in optuna-dashboard, as user attributes.
     """
-    if proposal.acquisition is None:
-        return
-    values: dict[str, Any] = {"acquisition": proposal.acquisition}
-    if proposal.predictions:
-        means = [p.mean for p in proposal.predictions]
-        deviations = [p.deviation for p in proposal.predictions]
+    values: dict[str, Any] = {"acquisition": acquisition}
+    if predictions:
+        means = [p.mean for p in predictions]
+        deviations = [p.deviation for p in predictions]
         one = len(means) == 1
         values["predicted_mean"] = means[0] if one else means
         values["predicted_sd"] = deviations[0] if one else deviations

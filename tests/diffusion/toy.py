@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from naslib_diffusion.diffusion.network import NetworkConfig
+from naslib_diffusion.diffusion.config import NetworkConfig
 
 SMALL = NetworkConfig(width=16, depth=2, heads=2, expansion=2)
 
