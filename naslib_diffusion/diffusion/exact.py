@@ -79,6 +79,7 @@ class ExactDenoiser:
             raise ValueError(
                 f"the law of space {name!r} does not factorise: give a trained denoiser"
             )
+        self._blocks, self._dtype = blocks, dtype
         groups = _group(blocks)
         order = torch.cat([index.flatten() for index, _ in groups])
         if not torch.equal(order.sort().values, torch.arange(len(order))):
@@ -87,6 +88,10 @@ class ExactDenoiser:
             (index.to(device), _mean_of(block, device, dtype)) for index, block in groups
         ]
         self._inverse = order.argsort().to(device)
+
+    def to(self, device: torch.device | str) -> ExactDenoiser:
+        """Return the same on another device."""
+        return ExactDenoiser(self._blocks, device, self._dtype)
 
     def __call__(self, x: Tensor, sigma: Sigma) -> Tensor:
         """Return the posterior mean, `B x *shape`, differentiable in `x`.

@@ -7,18 +7,47 @@ is a denoiser again, so that every sampler works with it. With scale `k` the aim
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from naslib_diffusion.diffusion.exact import Denoiser, Sigma, per_row
+from naslib_diffusion.runtime.moving import moved
 
 Guide = Callable[[Tensor], Tensor]
 NoisyGuide = Callable[[Tensor, Sigma], Tensor]
 Scale = float | Tensor | Callable[[Sigma], float | Tensor]
 """Strength of guidance: a number, one per row (`B`), or a function of the noise level."""
+
+
+def score(guide: Guide, x: Tensor) -> Tensor:
+    """Return the scores of a guide at `x` (`B x *shape`), of its dtype and on its device: `B`.
+
+    A module gets its input in its own dtype and on its own device. Scores may be a NumPy array,
+    lie elsewhere, and have a last dimension of 1.
+
+    Raises:
+        ValueError: if the guide does not return one score per row.
+    """
+    own = _first_number(guide) if isinstance(guide, nn.Module) else None
+    values = torch.as_tensor(guide(x if own is None else x.to(own)))
+    if values.shape == (len(x), 1):
+        values = values[:, 0]
+    if values.shape != x.shape[:1]:
+        raise ValueError(
+            f"the guide must map {tuple(x.shape)} to ({len(x)},), not to {tuple(values.shape)}"
+        )
+    return values.to(x)
+
+
+def _first_number(module: nn.Module) -> Tensor | None:
+    """Return a parameter or buffer that shows in what dtype and where a module computes."""
+    tensors = itertools.chain(module.parameters(), module.buffers())
+    return next((t for t in tensors if t.is_floating_point()), None)
 
 
 def value_and_gradient(guide: Guide, x: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -32,11 +61,12 @@ def value_and_gradient(guide: Guide, x: Tensor) -> tuple[Tensor, Tensor | None]:
     """
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        values = guide(x)
-        if values.shape != x.shape[:1]:
-            raise ValueError(
-                f"the guide must map {tuple(x.shape)} to ({len(x)},), not to {tuple(values.shape)}"
-            )
+        try:
+            values = score(guide, x)
+        except RuntimeError as error:  # NumPy's functions take no tensor that wants a gradient
+            if "numpy() on Tensor that requires grad" not in str(error):
+                raise
+            values = score(guide, x.detach())
         gradient = None
         if values.requires_grad:
             (gradient,) = torch.autograd.grad(values.sum(), x, allow_unused=True)
@@ -47,8 +77,18 @@ def _at(scale: Scale, sigma: Sigma, x: Tensor) -> Tensor:
     return per_row(scale(sigma) if callable(scale) else scale, x)
 
 
+class _Guided:
+    """A denoiser with a guide, which move together."""
+
+    def to(self, device: torch.device | str) -> Self:
+        """Return the same on another device."""
+        parts: Any = self
+        denoiser, guide = moved(parts.denoiser, device), moved(parts.guide, device)
+        return replace(parts, denoiser=denoiser, guide=guide)  # type: ignore[no-any-return]
+
+
 @dataclass(frozen=True)
-class NoisyGuidance:
+class NoisyGuidance(_Guided):
     """The paper's guidance (Eq. 9, 11): `D(x) + sigma^2 k grad_x f(x, sigma)`.
 
     The guide is a surrogate that was trained on noisy architectures: it maps `B x *shape` and the
@@ -69,7 +109,7 @@ class NoisyGuidance:
 
 
 @dataclass(frozen=True)
-class EstimateGuidance:
+class EstimateGuidance(_Guided):
     """Eq. 9 at the denoised estimate: `D(x) + sigma^2 k grad_x f(D(x))`.
 
     Takes any guide, but back-propagates through the denoiser, and may leave the hull of the space.
@@ -92,7 +132,7 @@ class EstimateGuidance:
 
 
 @dataclass(frozen=True)
-class TiltGuidance:
+class TiltGuidance(_Guided):
     """Tilting the input: `D(x + sigma^2 k g, sigma)` with `g = grad f` at the denoised estimate.
 
     Around the estimate let `f(a) = g . a + const`. Completing the square in the posterior,

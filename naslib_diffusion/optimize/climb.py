@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
-from naslib_diffusion.diffusion.guidance import Guide, value_and_gradient
+from naslib_diffusion.diffusion.guidance import Guide, score, value_and_gradient
 from naslib_diffusion.optimize.moves import Moves
 
 Filter = Callable[[Tensor], Tensor]
@@ -53,8 +53,8 @@ class Scores:
         """Score relaxed encodings, `B x *shape`, differentiably; as a guide for a generator."""
         self.count += len(x)
         if len(x) <= self.chunk:
-            return self.guide(x)
-        return torch.cat([self.guide(part) for part in torch.split(x, self.chunk)])
+            return score(self.guide, x)
+        return torch.cat([score(self.guide, part) for part in torch.split(x, self.chunk)])
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:

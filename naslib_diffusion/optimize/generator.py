@@ -18,6 +18,7 @@ from naslib_diffusion.diffusion.samplers import Sampler, sample_ancestral
 from naslib_diffusion.diffusion.schedules import karras_sigmas, randn_like
 from naslib_diffusion.optimize.polish import evaluate
 from naslib_diffusion.optimize.polish import polish as climb
+from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.runtime.threads import one_thread
 from naslib_diffusion.spaces.base import Space
 
@@ -60,8 +61,9 @@ class GuidedGenerator(Generic[A]):
 
     Args:
         space: what to generate.
-        denoiser: maps (`x`: `B x *shape`, `sigma`) to clean estimates, on `device`; the exact one
-            unless told. A denoiser that is guided already (`NoisyGuidance`) will do.
+        denoiser: maps (`x`: `B x *shape`, `sigma`) to clean estimates; the exact one unless told.
+            A denoiser that is guided already (`NoisyGuidance`) will do. Modules and the package's
+            own denoisers are had on `device`; functions get their input there.
         device: where to compute; CUDA if there is one, else the CPU.
         seed: an integer; random unless told.
         steps: number of denoising steps, if `sigmas` is not given.
@@ -93,7 +95,9 @@ class GuidedGenerator(Generic[A]):
     ) -> None:
         self.space = space
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.denoiser = ExactDenoiser(space, self.device) if denoiser is None else denoiser
+        self.denoiser = (
+            ExactDenoiser(space, self.device) if denoiser is None else moved(denoiser, self.device)
+        )
         self.sigmas = karras_sigmas(steps) if sigmas is None else sigmas
         self.sampler = sampler
         self.guidance = guidance

@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from naslib_diffusion.diffusion.guidance import Guide
+from naslib_diffusion.diffusion.guidance import Guide, score
 from naslib_diffusion.spaces.base import Space
 
 A = TypeVar("A", bound=Hashable)
@@ -32,12 +32,7 @@ def evaluate(
     parts = []
     for start in range(0, len(archs), CHUNK):
         x = space.encode(archs[start : start + CHUNK]).to(device)
-        values = guide(x).detach()
-        if values.shape != x.shape[:1]:
-            raise ValueError(
-                f"the guide must map {tuple(x.shape)} to ({len(x)},), not to {tuple(values.shape)}"
-            )
-        parts.append(values.to("cpu", torch.double))
+        parts.append(score(guide, x).detach().to("cpu", torch.double))
     scores = torch.cat(parts) if parts else torch.empty(0, dtype=torch.double)
     if scores.isnan().any():
         worst = archs[int(scores.isnan().nonzero()[0])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -68,7 +69,10 @@ class ParetoSearch(Search[A]):
             sizes = [len(own) for own in priors]
             raise ValueError(f"{len(directions)} objectives need priors each, not {sizes} of them")
         super().__init__(space, prior=[p for own in priors for p in own], **options)
-        self.priors_each = tuple(map(tuple, priors)) or ((),) * len(directions)
+        own = iter(self.priors)  # which lie where the search computes
+        self.priors_each = tuple(
+            tuple(itertools.islice(own, len(each))) for each in priors or ((),) * len(directions)
+        )
         self.signs = tuple(1.0 if d == "maximize" else -1.0 for d in directions)
         self._scales: list[ObjectiveScale] = []
 

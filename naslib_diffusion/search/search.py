@@ -14,6 +14,7 @@ from torch import Tensor
 from naslib_diffusion.diffusion.exact import Denoiser
 from naslib_diffusion.diffusion.guidance import Guide
 from naslib_diffusion.optimize.generator import GuidedGenerator, SpaceExhausted
+from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.runtime.threads import one_thread
 from naslib_diffusion.search.strategies import STRATEGIES, Request, Strategy, available
 from naslib_diffusion.spaces.base import Space
@@ -133,6 +134,8 @@ class Search(Generic[A]):
         self._model: tuple[ObjectiveScale, Surrogate, Guide] | None = None
         blank = GuidedGenerator(space, denoiser, device)
         self._device, self._denoiser = blank.device, blank.denoiser
+        self.surrogate = moved(self.surrogate, self._device)
+        self.priors = tuple(moved(prior, self._device) for prior in self.priors)
         self._asked: dict[Hashable, A] = {}
         self.trials: list[Trial[A]] = []
 

@@ -9,6 +9,7 @@ from typing import Protocol, Self, runtime_checkable
 import torch
 from torch import Tensor
 
+from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.spaces.base import A, Space
 from naslib_diffusion.surrogates.base import ObjectiveScale, Surrogate
 
@@ -42,7 +43,8 @@ class EarlierSearch:
     """The mean of a surrogate that is fitted to an earlier search, on that search's own scale.
 
     Only the order and relative size of its values count, so that the earlier objective may be
-    another one: another data set, fewer epochs, another unit.
+    another one: another data set, fewer epochs, another unit. It is fitted on the device where it
+    is first asked.
 
     Args:
         surrogate: to be fitted; a copy is.
@@ -63,12 +65,18 @@ class EarlierSearch:
         table = table.where(table.isfinite(), table[table.isfinite()].min())
         kept = _representative(table)
         scale = ObjectiveScale.of(table[kept])
-        x = space.encode([archs[i] for i in kept.tolist()])
-        self._surrogate = copy.copy(surrogate).fit(x, scale(table[kept]))
+        self._x = space.encode([archs[i] for i in kept.tolist()])
+        self._targets = scale(table[kept])
+        self._surrogate = copy.copy(surrogate)
+        self._fitted: dict[torch.device, Surrogate] = {}
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the surrogate's mean."""
-        return self._surrogate.posterior(x)[0]
+        if x.device not in self._fitted:
+            earlier, targets = self._x.to(x.device), self._targets.to(x.device)
+            own = moved(copy.copy(self._surrogate), x.device)
+            self._fitted[x.device] = own.fit(earlier, targets)
+        return self._fitted[x.device].posterior(x)[0]
 
 
 class InformedSurrogate:
@@ -88,6 +96,11 @@ class InformedSurrogate:
         self._coefficients = torch.full((len(self._priors),), 1 / len(self._priors)).double()
         self._shift = 0.0
         self._empty = True
+
+    def to(self, device: torch.device | str) -> InformedSurrogate:
+        """Return the same on another device, to be fitted there."""
+        priors = [moved(prior, device) for prior in self._priors]
+        return InformedSurrogate(moved(self._residual, device), priors)
 
     @property
     def weights(self) -> list[float]:

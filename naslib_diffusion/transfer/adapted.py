@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self
 import torch
 from torch import Tensor
 
+from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.surrogates.gp import squared_distances
 
@@ -77,6 +78,10 @@ class AdaptedSurrogate:
         self.space, self._belief, self._residual = space, belief, residual
         self._fit = _Fit(0.0)
         self._observed: _Observed | None = None
+
+    def to(self, device: torch.device | str) -> AdaptedSurrogate:
+        """Return the same on another device, to be fitted there."""
+        return AdaptedSurrogate(self.space, moved(self._belief, device), self._residual)
 
     def fit(self, x: Tensor, y: Tensor) -> Self:
         """Fit to encodings (`B x *shape`) and targets (`B`); without any, the belief speaks."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.spaces.base import Space
 
 FEATURES = 1280
@@ -44,7 +45,12 @@ class DataSet:
         """Return classes, images, images of a class and size on a logarithmic scale."""
         classes = len(self.features)
         numbers = (classes, self.images, self.images / classes, self.size)
-        return torch.tensor([math.log10(max(n, 1)) for n in numbers])
+        device = self.features.device
+        return torch.tensor([math.log10(max(n, 1)) for n in numbers], device=device)
+
+    def to(self, device: torch.device | str) -> DataSet:
+        """Return the same on another device."""
+        return replace(self, features=self.features.to(device))
 
 
 def has_image_encoder() -> bool:
@@ -244,6 +250,10 @@ class DataPrior:
 
     surrogate_of_all: DatasetAwareSurrogate
     data: DataSet | None
+
+    def to(self, device: torch.device | str) -> DataPrior:
+        """Return the same on another device."""
+        return DataPrior(moved(self.surrogate_of_all, device), moved(self.data, device))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the expected result, standardised, `B x *shape` to `B`."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ class TaskKernelSurrogate:
         sees: bool = True,
     ) -> None:
         self.space, self.describe, self.earlier = space, describe, earlier
-        self._cells = self._features(earlier.x)
+        self._cells = _features(space, earlier.x)
         self._units = [_median_distance(group) for group in self._cells]
         self._sets = (earlier.facts, earlier.images)
         self._likeness_lengths = [_median_distance(group) for group in self._sets]
@@ -109,13 +109,10 @@ class TaskKernelSurrogate:
             likeness = self._likeness(groups, self.chosen)[0]
         weights = torch.zeros(len(self._cells[0])).double()
         weights.index_add_(0, self.earlier.which, self._weights * likeness[self.earlier.task])
-        level = self.expected(self.earlier.x, weights)
-        return TaskKernelPrior(self, weights, float(level.mean()), float(level.std()) or 1.0)
-
-    def expected(self, x: Tensor, weights: Tensor) -> Tensor:
-        """Return the mean at encodings, `B x *shape`, under weights of the distinct cells."""
-        kernel = _kernel(self._features(x), self._cells, self._lengths(self.chosen))
-        return kernel @ weights.to(kernel)
+        lengths = tuple(self._lengths(self.chosen))
+        raw = TaskKernelPrior(self.space, tuple(self._cells), lengths, weights)
+        level = raw(self.earlier.x)
+        return replace(raw, center=float(level.mean()), spread=float(level.std()) or 1.0)
 
     def save(self, path: str | Path, facts: Mapping[str, Any] | None = None) -> None:
         """Write results and descriptions to a safetensors file; `facts` say how it was made."""
@@ -155,10 +152,6 @@ class TaskKernelSurrogate:
             line = " ".join(str(error).split())[:200]
             raise ValueError(f"cannot read prior {path}: {line}") from None
         return TaskKernelSurrogate(space, describe, earlier, shares)
-
-    def _features(self, x: Tensor) -> list[Tensor]:
-        """Return the groups of features that the kernel sees."""
-        return list(self.space.features(x))[: len(RESIDUAL.lengths)]
 
     def _lengths(self, chosen: Shares) -> list[float]:
         return [chosen.length * unit for unit in self._units]
@@ -209,16 +202,32 @@ class TaskKernelSurrogate:
 
 @dataclass(frozen=True)
 class TaskKernelPrior:
-    """A `TaskKernelSurrogate` for one data set: an `AdaptivePrior` of searches."""
+    """A `TaskKernelSurrogate` for one data set: an `AdaptivePrior` of searches.
 
-    of_all: TaskKernelSurrogate
+    Attributes:
+        space: of the architectures.
+        cells: features of the distinct architectures that were measured, `cells x K_i` each.
+        lengths: length scale for each group of features.
+        weights: of the architectures, `cells`.
+        center: of the mean over the architectures, and `spread`.
+    """
+
+    space: Space[Any]
+    cells: tuple[Tensor, ...]
+    lengths: tuple[float, ...]
     weights: Tensor
-    center: float
-    spread: float
+    center: float = 0.0
+    spread: float = 1.0
+
+    def to(self, device: torch.device | str) -> TaskKernelPrior:
+        """Return the same on another device."""
+        cells = tuple(group.to(device) for group in self.cells)
+        return replace(self, cells=cells, weights=self.weights.to(device))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the expected result, standardised, `B x *shape` to `B`."""
-        return (self.of_all.expected(x, self.weights) - self.center) / self.spread
+        kernel = _kernel(_features(self.space, x), self.cells, self.lengths)
+        return (kernel @ self.weights - self.center) / self.spread
 
     def belief(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map encodings (`B x *shape`) to mean and relative deviation, `B` each."""
@@ -227,7 +236,12 @@ class TaskKernelPrior:
 
     def surrogate(self) -> Surrogate:
         """Return a new surrogate that starts from this belief."""
-        return AdaptedSurrogate(self.of_all.space, self, RESIDUAL)
+        return AdaptedSurrogate(self.space, self, RESIDUAL)
+
+
+def _features(space: Space[Any], x: Tensor) -> list[Tensor]:
+    """Return the groups of features that the kernel sees."""
+    return list(space.features(x))[: len(RESIDUAL.lengths)]
 
 
 def _kernel(a: Sequence[Tensor], b: Sequence[Tensor], lengths: Sequence[float]) -> Tensor:

@@ -35,7 +35,7 @@ def quadratic(dim, seed=0):
 
     def guide(x):
         x = x.flatten(1)
-        return ((x @ pairs) * x).sum(1) + x @ weights
+        return ((x @ pairs.to(x)) * x).sum(1) + x @ weights.to(x)
 
     return guide
 
@@ -81,7 +81,7 @@ def test_a_large_space():
     space = ProductSpace.categorical([9] * 60)
     weights = torch.randn(540, generator=torch.Generator().manual_seed(0), dtype=torch.double)
     best = weights.view(60, 9).max(1).values.sum()
-    points = GuidedGenerator(space, seed=0).generate(128, lambda x: x @ weights)
+    points = GuidedGenerator(space, seed=0).generate(128, lambda x: x @ weights.to(x))
     assert (space.encode(points) @ weights).mean() > 0.9 * best
 
 
@@ -164,7 +164,7 @@ def test_invalid_architectures_are_rejected():
 
 def test_a_guide_without_gradient_still_guides():
     def black_box(x):
-        return torch.tensor([float(cell.operations.count(3)) for cell in SPACE.decode(x)])
+        return torch.tensor([float(cell.operations.count(3)) for cell in SPACE.decode(x.cpu())])
 
     cells = GuidedGenerator(SPACE, seed=0).generate(20, black_box)
     plain = GuidedGenerator(SPACE, seed=0).generate(20)
@@ -280,7 +280,7 @@ def test_the_polish_climbs_from_given_starts_too():
     hidden = space.encode([needle])
 
     def guide(x):
-        return -(x - hidden).square().flatten(1).sum(1).clamp(max=2.0)
+        return -(x - hidden.to(x)).square().flatten(1).sum(1).clamp(max=2.0)
 
     found = GuidedGenerator(space, seed=0).generate(
         4, guide, known={space.canonical(start)}, starts=[start]
