@@ -1,10 +1,11 @@
-"""Where and how small tensors are computed: one thread, the CPU."""
+"""Where and how small tensors are computed: one thread, the CPU, gradients to be had."""
 
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import ParamSpec, TypeVar
 
 import torch
@@ -14,20 +15,59 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+class _Threads:
+    """Limits threads to one while blocks want it, and restores what was before the first.
+
+    BLAS' number is the process's; PyTorch's is each Python thread's own, and begins in a new one
+    as what was set last in any. So overlapping blocks must not restore what they found.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._blocks = 0
+        self._torch = 1
+        self._blas = ExitStack()
+        self._here = threading.local()
+
+    def enter(self) -> None:
+        """Limit the threads of BLAS, and of PyTorch in this Python thread."""
+        with self._lock:
+            if not self._blocks:
+                self._torch = torch.get_num_threads()
+                self._blas.enter_context(_libraries().limit(limits=1, user_api="blas"))
+            self._blocks += 1
+        self._here.blocks = getattr(self._here, "blocks", 0) + 1
+        torch.set_num_threads(1)
+
+    def leave(self) -> None:
+        """Restore PyTorch's after the last block of this Python thread, BLAS' after all."""
+        self._here.blocks -= 1
+        with self._lock:
+            if not self._here.blocks:
+                torch.set_num_threads(self._torch)
+            self._blocks -= 1
+            if not self._blocks:
+                self._blas.close()
+
+
+_THREADS = _Threads()
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Let PyTorch and BLAS use one CPU thread inside the block (usable as a decorator too).
 
     The engine works in many small steps, for which handing work to threads costs more than the
     work: beside another busy process, two threads were measured up to 50 times slower than one.
+    Blocks may be nested, and those of several Python threads may overlap. Inside, there are
+    gradients, whatever the mode of the caller.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    _THREADS.enter()
     try:
-        with _libraries().limit(limits=1, user_api="blas"):
+        with torch.inference_mode(False), torch.enable_grad():
             yield
     finally:
-        torch.set_num_threads(before)
+        _THREADS.leave()
 
 
 def on_cpu(function: Callable[P, T]) -> Callable[P, T]:

@@ -123,6 +123,7 @@ class ProductGaussianProcess:
         ValueError: if the space does not factorise.
     """
 
+    @torch.inference_mode(False)
     def __init__(self, space: Space[Any], limit: int = MAX_OBSERVATIONS) -> None:
         if space.blocks is None:
             raise ValueError(f"the law of space {space.name!r} does not factorise")
