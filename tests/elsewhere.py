@@ -76,6 +76,7 @@ class _Constructors(TorchFunctionMode):
         device = kwargs.pop("device", None)
         if func is torch.Tensor.new_tensor:
             device = device or args[0].device
+            kwargs.setdefault("dtype", args[0].dtype)
             func, args = torch.tensor, args[1:]
         return func(*args, **kwargs) if device is None else func(*args, **kwargs).to(device)
 
