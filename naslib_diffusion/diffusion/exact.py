@@ -42,7 +42,9 @@ def per_row(value: Sigma, x: Tensor) -> Tensor:
     Raises:
         ValueError: if `value` is neither a scalar nor one number per row of `x`.
     """
-    value = torch.as_tensor(value, dtype=x.dtype, device=x.device)
+    if not isinstance(value, Tensor):
+        return x.new_full((1,) * x.ndim, float(value))  # no copy for which a card would wait
+    value = value.to(x)
     if value.ndim and value.shape != x.shape[:1]:
         raise ValueError(
             f"expected a scalar or {len(x)} numbers, one per row, not shape {tuple(value.shape)}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -21,8 +22,22 @@ Scale = float | Tensor | Callable[[Sigma], float | Tensor]
 """Strength of guidance: a number, one per row (`B`), or a function of the noise level."""
 
 
+@runtime_checkable
+class Linearized(Protocol):
+    """A guide that gives its gradient in closed form, in any precision."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Score relaxed architectures, `B x *shape` to `B`."""
+
+    def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return scores, `B`, and gradient, `B x *shape`; None if it has none in closed form."""
+
+
 def value_and_gradient(guide: Guide, x: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Evaluate a guide and its gradient at `x`, both detached.
+    """Evaluate a guide and its gradient at `x`, both detached and in the precision of `x`.
+
+    A guide without a closed form (`Linearized`) is differentiated automatically, in double
+    precision.
 
     Returns:
         Scores `B` and gradient `B x *shape`; the gradient is None if the guide gives none.
@@ -30,17 +45,20 @@ def value_and_gradient(guide: Guide, x: Tensor) -> tuple[Tensor, Tensor | None]:
     Raises:
         ValueError: if the guide does not return one score per row.
     """
+    found = guide.value_and_gradient(x.detach()) if isinstance(guide, Linearized) else None
+    if found is not None:
+        return found
     with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        values = guide(x)
+        exact = x.detach().double().requires_grad_()
+        values = guide(exact)
         if values.shape != x.shape[:1]:
             raise ValueError(
                 f"the guide must map {tuple(x.shape)} to ({len(x)},), not to {tuple(values.shape)}"
             )
         gradient = None
         if values.requires_grad:
-            (gradient,) = torch.autograd.grad(values.sum(), x, allow_unused=True)
-    return values.detach(), gradient
+            (gradient,) = torch.autograd.grad(values.sum(), exact, allow_unused=True)
+    return values.detach().to(x.dtype), None if gradient is None else gradient.to(x.dtype)
 
 
 def _at(scale: Scale, sigma: Sigma, x: Tensor) -> Tensor:
