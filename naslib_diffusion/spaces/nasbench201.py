@@ -150,7 +150,8 @@ class NASBench201:
         groups, back = linearize_cell_features(x[:, 1:7, 2:])
 
         def pullback(by: Sequence[Tensor]) -> Tensor:
-            return functional.pad(back(*by), (2, 0, 1, 1))
+            rows = back(*by).permute(1, 2, 0)
+            return functional.pad(rows, (0, 0, 2, 0, 1, 1)).permute(2, 0, 1)
 
         return groups, pullback
 

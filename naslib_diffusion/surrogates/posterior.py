@@ -132,7 +132,7 @@ class Posterior:
             gradients = []
             for v, slope, at, known in zip(own._variances, slopes, z, own._known, strict=True):
                 pull = slope.mul(2 * v).mul_(by_cross)
-                gradients.append(pull.sum(1, keepdim=True) * at - pull @ known)
+                gradients.append(pull.sum(1, keepdim=True) * at - (known.mT @ pull.mT).mT)
             return gradients
 
         return cross @ own.weights, deviation, pullback
