@@ -25,7 +25,7 @@ from torch import Tensor
 from naslib_diffusion.spaces import NASBench201, NASBenchGraph
 from naslib_diffusion.spaces.nasbench201 import Cell
 from naslib_diffusion.surrogates import ObjectiveScale
-from naslib_diffusion.surrogates.gp import squared_distances
+from naslib_diffusion.surrogates.posterior import squared_distances
 from naslib_diffusion.tables.nasbenchgraph import GRAPHS
 from naslib_diffusion.transfer.adapted import Residual
 from naslib_diffusion.transfer.meta import MetaConfig, MetaSurrogate

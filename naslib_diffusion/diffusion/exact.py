@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from naslib_diffusion.spaces.base import AtomBlock, Block, Space, UnionBlock
+from naslib_diffusion.spaces.base import AtomBlock, Block, Space, UniformBlock, UnionBlock
 
 Sigma = float | Tensor
 """A noise level: a number, a scalar tensor, or one per row (`B`)."""
@@ -42,7 +42,9 @@ def per_row(value: Sigma, x: Tensor) -> Tensor:
     Raises:
         ValueError: if `value` is neither a scalar nor one number per row of `x`.
     """
-    value = torch.as_tensor(value, dtype=x.dtype, device=x.device)
+    if not isinstance(value, Tensor):
+        return x.new_full((1,) * x.ndim, float(value))  # no copy for which a card would wait
+    value = value.to(x)
     if value.ndim and value.shape != x.shape[:1]:
         raise ValueError(
             f"expected a scalar or {len(x)} numbers, one per row, not shape {tuple(value.shape)}"
@@ -56,12 +58,14 @@ class ExactDenoiser:
     A block whose coordinates take one of K values `a_k` has
     `E[x0 | x] = sum_k w_k a_k` with `w = softmax((x . a_k - |a_k|^2 / 2) / sigma^2)`;
     a uniform coordinate has the mean of a normal law truncated to [0, 1]; see `_union_mean` for
-    a union. Blocks that differ in place only are processed together.
+    a union. Blocks that differ in place only are processed together. Batches are the last axis
+    inside, and contiguous in what is returned: blocks are narrow, batches are long.
 
     Args:
         space: a space with `blocks`, or the blocks themselves, which must cover the flattened
             encoding. A whole enumerated space may be one block.
         device: where the atoms live; inputs must be there too.
+        dtype: the precision that suits; each call computes in that of its input.
 
     Raises:
         ValueError: if the law of the space does not factorise, or blocks overlap or leave gaps.
@@ -84,6 +88,7 @@ class ExactDenoiser:
         order = torch.cat([index.flatten() for index, _ in groups])
         if not torch.equal(order.sort().values, torch.arange(len(order))):
             raise ValueError("blocks must cover the flattened encoding once, without gaps")
+        self.dtype = dtype
         self._groups = [
             (index.to(device), _mean_of(block, device, dtype)) for index, block in groups
         ]
@@ -105,12 +110,15 @@ class ExactDenoiser:
             raise ValueError(
                 f"expected {len(self._inverse)} coordinates per row, not {flat.shape[1]}"
             )
-        level = per_row(sigma, flat)[..., None]
-        parts = []
-        for index, mean in self._groups:
-            noisy = flat[:, index.flatten()].view(len(x), *index.shape)
-            parts.append(mean(noisy, level).flatten(1))
-        return torch.cat(parts, dim=1)[:, self._inverse].view(x.shape)
+        columns, level = flat.mT.contiguous(), per_row(sigma, flat).mT[None]
+        parts = [mean(columns[index], level).flatten(0, 1) for index, mean in self._groups]
+        return torch.cat(parts)[self._inverse].view(*x.shape[1:], len(x)).movedim(-1, 0)
+
+
+def suitable_precision(space: Space[Any]) -> torch.dtype:
+    """Return single precision where all that is sampled is rounded; double along continua."""
+    continuous = any(isinstance(block, UniformBlock) for block in space.blocks or ())
+    return torch.double if continuous else torch.float
 
 
 def _group(blocks: Sequence[Block]) -> list[tuple[Tensor, Block]]:
@@ -144,7 +152,7 @@ def _same_law(a: Block, b: Block) -> bool:
 def _mean_of(block: Block, device: torch.device | str | None, dtype: torch.dtype) -> _Mean:
     """Return the posterior mean of all blocks of one kind, given all that does not depend on x.
 
-    It maps `x` (`B x G x w`) and `sigma` (1 or B, x 1 x 1) to `B x G x w`.
+    It maps `x` (`G x w x B`) and `sigma` (`1 x 1 x` 1 or B) to `G x w x B`.
     """
     if isinstance(block, AtomBlock):
         return partial(_atoms_mean, atoms=block.atoms.to(device, dtype))
@@ -169,38 +177,40 @@ def _union_mean(
     parts that have it.
 
     Args:
-        x: `B x G x w`.
-        sigma: 1 or B, x 1 x 1.
+        x: `G x w x B`.
+        sigma: `1 x 1 x` 1 or B.
         columns: coordinates of each factor, `w_i`.
         factors: atoms of each factor, `K_i x w_i`.
         members: which parts (rows) have which factors (columns).
     """
     evidence, means = [], []
     for index, atoms in zip(columns, factors, strict=True):
-        logits = _logits(x[..., index], sigma, atoms.to(x.dtype))
-        evidence.append(logits.logsumexp(-1))
-        means.append(torch.softmax(logits, -1) @ atoms.to(x.dtype))
+        logits = _logits(x[:, index], sigma, atoms.to(x.dtype))
+        evidence.append(logits.logsumexp(1))
+        means.append(atoms.to(x.dtype).mT @ torch.softmax(logits, 1))
     members = members.to(x.dtype)
-    parts = torch.softmax(torch.stack(evidence, -1) @ members.T, -1)
-    weights = (parts @ members)[..., None].unbind(-2)
+    parts = torch.softmax(members @ torch.stack(evidence, 1), 1)
+    weights = (members.mT @ parts)[:, :, None].unbind(1)
     weighted = [weight * mean for weight, mean in zip(weights, means, strict=True)]
-    return torch.zeros_like(x).index_add(-1, torch.cat(columns), torch.cat(weighted, -1))
+    return torch.zeros_like(x).index_add(1, torch.cat(columns), torch.cat(weighted, 1))
 
 
 def _atoms_mean(x: Tensor, sigma: Tensor, atoms: Tensor) -> Tensor:
-    """Posterior mean over `atoms` (`K x w`), of `x` (`B x G x w`) at `sigma` (1 or B, x 1 x 1)."""
+    """Posterior mean over `atoms` (`K x w`), of `x` (`G x w x B`); `sigma` broadcasts to it."""
     atoms = atoms.to(x.dtype)
-    rows = max(1, MAX_LOGITS // (x.shape[1] * len(atoms)))
-    if len(x) > rows:
-        sigmas = torch.split(sigma.expand(len(x), 1, 1), rows)
-        chunks = zip(torch.split(x, rows), sigmas, strict=True)
-        return torch.cat([_atoms_mean(part, level, atoms) for part, level in chunks])
-    return torch.softmax(_logits(x, sigma, atoms), dim=-1) @ atoms
+    if len(atoms) == 1:
+        return atoms[0, :, None].expand_as(x)
+    rows = max(1, MAX_LOGITS // (len(x) * len(atoms)))
+    if x.shape[2] > rows:
+        sigmas = torch.split(sigma.expand(1, 1, x.shape[2]), rows, 2)
+        chunks = zip(torch.split(x, rows, 2), sigmas, strict=True)
+        return torch.cat([_atoms_mean(part, level, atoms) for part, level in chunks], 2)
+    return atoms.mT @ torch.softmax(_logits(x, sigma, atoms), 1)
 
 
 def _logits(x: Tensor, sigma: Tensor, atoms: Tensor) -> Tensor:
-    """Log of the posterior over `atoms` (`K x w`) given `x` (`... x w`), up to a constant."""
-    return (x @ atoms.T - atoms.square().sum(1) / 2) / sigma**2
+    """Log of the posterior over `atoms` (`K x w`) given `x` (`... x w x B`), up to a constant."""
+    return (atoms @ x - atoms.square().sum(1, keepdim=True) / 2) / sigma**2
 
 
 def truncated_normal_mean(x: Tensor, sigma: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -50,8 +50,22 @@ def _first_number(module: nn.Module) -> Tensor | None:
     return next((t for t in tensors if t.is_floating_point()), None)
 
 
+@runtime_checkable
+class Linearized(Protocol):
+    """A guide that gives its gradient in closed form, in any precision."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Score relaxed architectures, `B x *shape` to `B`."""
+
+    def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return scores, `B`, and gradient, `B x *shape`; None if it has none in closed form."""
+
+
 def value_and_gradient(guide: Guide, x: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Evaluate a guide and its gradient at `x`, both detached.
+    """Evaluate a guide and its gradient at `x`, both detached and in the precision of `x`.
+
+    A guide without a closed form (`Linearized`) is differentiated automatically, in double
+    precision.
 
     Returns:
         Scores `B` and gradient `B x *shape`; the gradient is None if the guide gives none.
@@ -59,18 +73,21 @@ def value_and_gradient(guide: Guide, x: Tensor) -> tuple[Tensor, Tensor | None]:
     Raises:
         ValueError: if the guide does not return one score per row.
     """
+    found = guide.value_and_gradient(x.detach()) if isinstance(guide, Linearized) else None
+    if found is not None:
+        return found
     with torch.enable_grad():
-        x = x.detach().requires_grad_()
+        exact = x.detach().double().requires_grad_()
         try:
-            values = score(guide, x)
+            values = score(guide, exact)
         except RuntimeError as error:  # NumPy's functions take no tensor that wants a gradient
             if "numpy() on Tensor that requires grad" not in str(error):
                 raise
-            values = score(guide, x.detach())
+            values = score(guide, exact.detach())
         gradient = None
         if values.requires_grad:
-            (gradient,) = torch.autograd.grad(values.sum(), x, allow_unused=True)
-    return values.detach(), gradient
+            (gradient,) = torch.autograd.grad(values.sum(), exact, allow_unused=True)
+    return values.detach().to(x.dtype), None if gradient is None else gradient.to(x.dtype)
 
 
 def _at(scale: Scale, sigma: Sigma, x: Tensor) -> Tensor:

@@ -120,6 +120,11 @@ class ScoreNetwork(nn.Module):
         tensors = self.state_dict()
         Checkpoint(self.space_name, self.layout, self.config, tensors, Path(path)).save(facts)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the weights."""
+        return self.support.dtype
+
     def _make_layers(self, relation_count: int) -> None:
         config, layout = self.config, self.layout
         outputs = layout.operations + config.absence

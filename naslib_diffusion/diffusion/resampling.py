@@ -30,7 +30,9 @@ def systematic_resample(log_weights: Tensor, generator: torch.Generator | None =
     """
     count = len(log_weights)
     weights = torch.softmax(log_weights, dim=0).cumsum(0)
-    offset = torch.rand(1, generator=generator, dtype=weights.dtype).to(weights.device)
+    device = weights.device if generator is None else generator.device
+    offset = torch.rand(1, generator=generator, dtype=weights.dtype, device=device)
+    offset = offset.to(weights.device)
     points = (torch.arange(count, device=weights.device) + offset) / count
     return torch.searchsorted(weights, points).clamp(max=count - 1)
 
@@ -42,7 +44,7 @@ def sample_twisted(
     x: Tensor,
     sigmas: Tensor,
     *,
-    scale: float = 1.0,
+    scale: float | Tensor = 1.0,
     threshold: float = 0.5,
     generator: torch.Generator | None = None,
     callback: Callback | None = None,
@@ -64,9 +66,9 @@ def sample_twisted(
         x: noise at level `sigmas[0]`, `B x *shape`.
         sigmas: decreasing noise levels, the last one 0; about 30, since weights vary with the
             length of a step.
-        scale: k.
+        scale: k, a number or a scalar tensor.
         threshold: resample when the effective sample size falls below this share of the batch.
-        generator: CPU source of randomness.
+        generator: source of randomness, on the device of `x` or the CPU.
         callback: told of each step; the estimate it sees is the guided one.
 
     Returns:
@@ -85,10 +87,12 @@ def sample_twisted(
 
         log_weights = log_weights + scale * values - potential
         potential = scale * values
-        if lower == 0 or effective_size(log_weights) < threshold:
-            chosen = systematic_resample(log_weights, generator)
-            x, plain, guided, potential = (v[chosen] for v in (x, plain, guided, potential))
-            log_weights = torch.zeros_like(log_weights)
+        # decided where it is computed: a branch would make a card wait
+        stay = (effective_size(log_weights) >= threshold) & (lower > 0)
+        chosen = systematic_resample(log_weights, generator)
+        chosen = torch.where(stay, torch.arange(len(x), device=x.device), chosen)
+        x, plain, guided, potential = (v[chosen] for v in (x, plain, guided, potential))
+        log_weights = torch.where(stay, log_weights, 0.0)
         if lower == 0:
             break
 

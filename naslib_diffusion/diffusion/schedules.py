@@ -18,8 +18,14 @@ SIGMA_MIN, SIGMA_MAX = 0.1, 5.0
 
 
 def randn_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Draw normal noise shaped like `x`: on the CPU, so that seeds agree across devices."""
-    return torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
+    """Draw normal noise shaped like `x`, where the generator is.
+
+    It is drawn in the order in which `x` lies in memory. A generator on the CPU gives the same
+    noise to all devices, for which a card has to wait.
+    """
+    noise = torch.empty_like(x, device=x.device if generator is None else generator.device)
+    noise.as_strided((noise.numel(),), (1,)).normal_(generator=generator)
+    return noise.to(x.device)
 
 
 @dataclass(frozen=True)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Collection, Hashable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Hashable, Sequence
+from dataclasses import replace
 from typing import Any, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
-from naslib_diffusion.diffusion.exact import Denoiser, ExactDenoiser
+from naslib_diffusion.diffusion.denoising import Denoising, Guidance, Tilt, points_of
+from naslib_diffusion.diffusion.exact import Denoiser, ExactDenoiser, suitable_precision
 from naslib_diffusion.diffusion.guidance import Guide, TiltGuidance, value_and_gradient
-from naslib_diffusion.diffusion.resampling import sample_twisted
 from naslib_diffusion.diffusion.samplers import Sampler, sample_ancestral
-from naslib_diffusion.diffusion.schedules import karras_sigmas, randn_like
+from naslib_diffusion.diffusion.schedules import karras_sigmas
 from naslib_diffusion.optimize.polish import evaluate
 from naslib_diffusion.optimize.polish import polish as climb
+from naslib_diffusion.runtime.devices import suitable_device
 from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.runtime.threads import one_thread
 from naslib_diffusion.spaces.base import Space
@@ -25,8 +26,9 @@ from naslib_diffusion.spaces.base import Space
 A = TypeVar("A", bound=Hashable)
 
 Unique = Literal["canonical", "exact"]
-Guidance = Callable[[Denoiser, Guide, float], Denoiser]
 
+BATCH = 1024
+"""Architectures denoised at a time."""
 PROBES = 256
 """Random architectures on which the unit of a guide is measured."""
 MAX_SCALE = 100.0
@@ -57,14 +59,15 @@ class GuidedGenerator(Generic[A]):
     """Generates architectures: noise, guided denoising, discretisation, rejection of repeats.
 
     Calls of one generator differ from each other; the same seed reproduces the same sequence of
-    calls, exactly on the CPU.
+    calls on the same device, exactly on the CPU.
 
     Args:
         space: what to generate.
         denoiser: maps (`x`: `B x *shape`, `sigma`) to clean estimates; the exact one unless told.
             A denoiser that is guided already (`NoisyGuidance`) will do. Modules and the package's
             own denoisers are had on `device`; functions get their input there.
-        device: where to compute; CUDA if there is one, else the CPU.
+        device: where to compute; unless told, what suits batches of `BATCH` (see
+            `naslib_diffusion.runtime.devices`).
         seed: an integer; random unless told.
         steps: number of denoising steps, if `sigmas` is not given.
         sigmas: decreasing noise levels, the last one 0; `karras_sigmas(steps)` unless told.
@@ -94,9 +97,13 @@ class GuidedGenerator(Generic[A]):
         scale: float | None = None,
     ) -> None:
         self.space = space
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = suitable_device(
+            BATCH, math.prod(space.shape), points_of(denoiser, space), device=device
+        )
         self.denoiser = (
-            ExactDenoiser(space, self.device) if denoiser is None else moved(denoiser, self.device)
+            ExactDenoiser(space, self.device, suitable_precision(space))
+            if denoiser is None
+            else moved(denoiser, self.device)
         )
         self.sigmas = karras_sigmas(steps) if sigmas is None else sigmas
         self.sampler = sampler
@@ -108,6 +115,12 @@ class GuidedGenerator(Generic[A]):
             self._random.seed()
         else:
             self._random.manual_seed(seed)
+        noise = self._random
+        if self.device.type == "cuda":
+            noise = torch.Generator(self.device).manual_seed(self._random.initial_seed())
+        self._denoise = Denoising(
+            self.denoiser, space.shape, self.sigmas, sampler, guidance, self.device, noise
+        )
 
     @one_thread()
     def generate(
@@ -121,7 +134,7 @@ class GuidedGenerator(Generic[A]):
         oversample: float = 1.0,
         polish: int = 0,
         starts: Sequence[A] = (),
-        batch_size: int = 1024,
+        batch_size: int = BATCH,
         max_rounds: int = 20,
     ) -> list[A]:
         """Return `n` distinct valid architectures that are not known, best first if guided.
@@ -167,7 +180,7 @@ class GuidedGenerator(Generic[A]):
             )
         return found[:n]
 
-    def _tilt(self, guide: Guide | None, scale: float | None, n: int) -> _Tilt | None:
+    def _tilt(self, guide: Guide | None, scale: float | None, n: int) -> Tilt | None:
         """Measure the guide on random architectures: its unit, and whether it has a gradient."""
         scale = self.scale if scale is None else scale
         if scale is None:
@@ -181,10 +194,10 @@ class GuidedGenerator(Generic[A]):
         x = self.space.encode(probes).to(self.device)
         _, gradient = value_and_gradient(guide, (x[:8] + x[8:16]) / 2)
         blind = gradient is None or not bool(gradient.any())
-        return _Tilt(guide, scale / unit, self.resample or blind)
+        return Tilt(guide, scale / unit, self.resample or blind)
 
     def _fill(
-        self, pool: _Pool[A], wanted: int, tilt: _Tilt | None, batch_size: int, max_rounds: int
+        self, pool: _Pool[A], wanted: int, tilt: Tilt | None, batch_size: int, max_rounds: int
     ) -> None:
         """Generate batches until the pool holds `wanted`, or too many were mostly repeats."""
         share, poor_rounds = 1.0, 0
@@ -196,7 +209,7 @@ class GuidedGenerator(Generic[A]):
                 poor_rounds += 1
                 tilt = tilt and replace(tilt, strength=tilt.strength * (0.5 + share))
 
-    def _draw(self, rows: int, tilt: _Tilt | None) -> list[A]:
+    def _draw(self, rows: int, tilt: Tilt | None) -> list[A]:
         """Denoise one batch and discretise it."""
         return self.space.decode(self._denoise(rows, tilt).cpu())
 
@@ -214,29 +227,8 @@ class GuidedGenerator(Generic[A]):
         """
         tilt = None
         if guide is not None and strength > 0:
-            tilt = _Tilt(guide, strength, self.resample or blind)
+            tilt = Tilt(guide, strength, self.resample or blind)
         return self._denoise(rows, tilt)
-
-    def _denoise(self, rows: int, tilt: _Tilt | None) -> Tensor:
-        """Denoise one batch, `rows x *shape`."""
-        sigma = float(self.sigmas[0])
-        middle = torch.full((rows, *self.space.shape), 0.5, dtype=torch.double, device=self.device)
-        with torch.no_grad():
-            middle = self.denoiser(middle, sigma)
-        x = middle + sigma * randn_like(middle, self._random)
-        if tilt is None:
-            return self.sampler(self.denoiser, x, self.sigmas, generator=self._random)
-        if tilt.resample:
-            return sample_twisted(
-                self.denoiser,
-                tilt.guide,
-                x,
-                self.sigmas,
-                scale=tilt.strength,
-                generator=self._random,
-            )
-        guided = self.guidance(self.denoiser, tilt.guide, tilt.strength)
-        return self.sampler(guided, x, self.sigmas, generator=self._random)
 
     def _fill_unguided(self, pool: _Pool[A], n: int) -> None:
         """Draw from the space itself until the pool holds `n` or nothing new turns up."""
@@ -271,15 +263,6 @@ class GuidedGenerator(Generic[A]):
         )
         pool.add([arch for arch, _ in visited[:n]])
         return self._best_first(pool, guide, n, 0)
-
-
-@dataclass(frozen=True)
-class _Tilt:
-    """The law `p(a) exp(strength guide(a))`, and whether to follow it by resampling."""
-
-    guide: Guide
-    strength: float
-    resample: bool
 
 
 class _Pool(Generic[A]):

@@ -11,9 +11,11 @@ from typing import Generic, Literal, TypeVar
 import torch
 from torch import Tensor
 
+from naslib_diffusion.diffusion.denoising import points_of
 from naslib_diffusion.diffusion.exact import Denoiser
 from naslib_diffusion.diffusion.guidance import Guide
 from naslib_diffusion.optimize.generator import GuidedGenerator, SpaceExhausted
+from naslib_diffusion.runtime.devices import suitable_device
 from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.runtime.threads import one_thread
 from naslib_diffusion.search.strategies import STRATEGIES, Request, Strategy, available
@@ -37,6 +39,8 @@ A = TypeVar("A", bound=Hashable)
 Direction = Literal["maximize", "minimize"]
 ACQUISITIONS = ("logei", "ucb", "its")
 
+LATER = 300
+"""Evaluations for which the device is chosen: early on, either is fast."""
 INCUMBENTS = 20
 """How many of the best architectures a strategy gets to see."""
 
@@ -82,7 +86,8 @@ class Search(Generic[A]):
         acquisition: "logei", "ucb" or "its"; the ensemble's is "its" unless told, else "logei".
         candidates: how many candidates the strategy proposes for each ask.
         denoiser: of the generator; the exact one unless told.
-        device: where to generate; CUDA if there is one, else the CPU.
+        device: where to generate; unless told, what suits the space, `candidates` and
+            `LATER` evaluations (see `naslib_diffusion.runtime.devices`).
         repeats: whether architectures may be asked again once they were told: for objectives so
             noisy that a second measurement may be worth more than a new architecture.
         prior: what is expected of the objective before it is measured: one `Prior` or several.
@@ -132,6 +137,9 @@ class Search(Generic[A]):
         self.repeats = repeats
         self._feasibility: Feasibility | None = None
         self._model: tuple[ObjectiveScale, Surrogate, Guide] | None = None
+        device = suitable_device(
+            candidates, math.prod(space.shape), points_of(denoiser, space, LATER), device=device
+        )
         blank = GuidedGenerator(space, denoiser, device)
         self._device, self._denoiser = blank.device, blank.denoiser
         self.surrogate = moved(self.surrogate, self._device)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -149,3 +149,19 @@ class Space(Protocol[A]):
         scale. Equal for architectures of equal canonical form. A space without structure returns
         its flattened encoding as the only group.
         """
+
+
+FeaturesPullback = Callable[[Sequence[Tensor]], Tensor]
+"""Maps the gradients of a score by groups of features, `B x K_i` each, to that by encodings,
+`B x *shape`."""
+
+
+@runtime_checkable
+class LinearizedFeatures(Protocol):
+    """A space whose features have their gradients in closed form.
+
+    Optional: without it surrogates differentiate automatically, in double precision.
+    """
+
+    def linearize_features(self, x: Tensor) -> tuple[tuple[Tensor, ...], FeaturesPullback]:
+        """Return the features of `B x *shape`, in any precision, and the way back from them."""

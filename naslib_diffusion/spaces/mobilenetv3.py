@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from naslib_diffusion.spaces.base import Block, Factor, UnionBlock
+from naslib_diffusion.spaces.base import Block, Factor, FeaturesPullback, UnionBlock
 
 STAGES, LAYERS = 5, 4
 DEPTHS = (2, 3, 4)
@@ -195,10 +195,28 @@ class MobileNetV3:
 
         `B x 60`, `B x 15`, where the layers of each stage are summed, and `B x 3`.
         """
-        layers = x @ x.new_tensor(_LEVELS)
+        layers = x @ _levels(x.device, x.dtype)
         stages = layers.view(-1, STAGES, LAYERS, 3).sum(2) / LAYERS**0.5
         network = stages.sum(1) / STAGES**0.5
         return layers.flatten(1), stages.flatten(1), network
+
+    def linearize_features(self, x: Tensor) -> tuple[tuple[Tensor, ...], FeaturesPullback]:
+        """Return the features, which are linear, and the way back; see `LinearizedFeatures`."""
+
+        def pullback(by: Sequence[Tensor]) -> Tensor:
+            layers, stages, network = by
+            whole = stages.view(-1, STAGES, 3) + network[:, None] / STAGES**0.5
+            each = layers.view(-1, STAGES, LAYERS, 3) + whole[:, :, None] / LAYERS**0.5
+            gradient: Tensor = each.flatten(1, 2) @ _levels(x.device, x.dtype).mT
+            return gradient
+
+        return self.features(x), pullback
+
+
+@functools.cache
+def _levels(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return `_LEVELS` as a tensor, `9 x 3`, copied to a device once."""
+    return torch.tensor(_LEVELS, dtype=dtype, device="cpu").to(device)
 
 
 def _stage_neighbors(stage: tuple[int, ...]) -> list[tuple[int, ...]]:

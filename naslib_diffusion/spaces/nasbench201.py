@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from naslib_diffusion.spaces.base import AtomBlock, Block
+from naslib_diffusion.spaces.base import AtomBlock, Block, FeaturesPullback
 from naslib_diffusion.spaces.nasbench201_features import (
     CONV1,
     CONV3,
@@ -27,6 +27,7 @@ from naslib_diffusion.spaces.nasbench201_features import (
     SKIP,
     cell_features,
 )
+from naslib_diffusion.spaces.nasbench201_slopes import linearize_cell_features
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 
@@ -143,6 +144,16 @@ class NASBench201:
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return path and summary features, `B x 40` and `B x 7`; see `cell_features`."""
         return cell_features(x[:, 1:7, 2:])
+
+    def linearize_features(self, x: Tensor) -> tuple[tuple[Tensor, ...], FeaturesPullback]:
+        """Return the features and the way back; see `LinearizedFeatures`."""
+        groups, back = linearize_cell_features(x[:, 1:7, 2:])
+
+        def pullback(by: Sequence[Tensor]) -> Tensor:
+            rows = back(*by).permute(1, 2, 0)
+            return functional.pad(rows, (0, 0, 2, 0, 1, 1)).permute(2, 0, 1)
+
+        return groups, pullback
 
 
 @functools.cache

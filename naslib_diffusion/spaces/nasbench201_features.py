@@ -7,6 +7,8 @@ distribution over operations: the features are expectations, as if paths were in
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -18,7 +20,7 @@ PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))
 
 NONE, SKIP, CONV1, CONV3, POOL = range(5)
 
-_SUMMARY_SCALE = (0.754, 0.7143, 0.5579, 1.1, 1.1, 1.1, 0.4387)
+SUMMARY_SCALE = (0.754, 0.7143, 0.5579, 1.1, 1.1, 1.1, 0.4387)
 """About the standard deviations of the summary features over the 6,466 classes."""
 
 
@@ -59,39 +61,40 @@ def _sequence(edges: Tensor) -> Tensor:
     return torch.nn.functional.pad(filled, (0, 40 - filled.shape[1]))
 
 
-def _depths() -> Tensor:
+def sequence_depths() -> Tensor:
     """Return the number of convolutions in each of the 40 sequences."""
-    depths = [torch.zeros(1)]
+    depths = [torch.zeros(1, device="cpu")]
+    step = torch.tensor([1.0, 1.0, 0.0], device="cpu")
     for _ in range(3):
-        depths.append((depths[-1][:, None] + torch.tensor([1.0, 1.0, 0.0])).flatten())
+        depths.append((depths[-1][:, None] + step).flatten())
     return torch.cat(depths)
 
 
-_DEPTHS = _depths()
+@functools.cache
+def _summary_constants(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return which sequences have at least 1, 2, 3 convolutions, `40 x 3`, and the scale, `7`.
+
+    Copied to a device once: a copy waits for all that goes on there.
+    """
+    deep = sequence_depths()[:, None] >= torch.arange(1, 4, device="cpu")
+    scale = torch.tensor(SUMMARY_SCALE, dtype=dtype, device="cpu")
+    return deep.to(device, dtype), scale.to(device)
 
 
 def _summary(operations: Tensor, paths: Tensor) -> Tensor:
     """Return the summary features, each scaled to unit standard deviation; `B x 7`."""
-    depths = _DEPTHS.to(paths.device)
-    live = paths.sum(-1)
+    at_least, scale = _summary_constants(paths.device, paths.dtype)
+    live, deep = paths.sum(-1), paths @ at_least
     nothing = (1 - live).prod(1)
-    levels = range(1, 4)
     # "the deepest path has at least k convolutions" = not all paths have fewer
-    longest = torch.stack([1 - (1 - paths[..., depths >= k].sum(-1)).prod(1) for k in levels])
-    shortest = torch.stack(
-        [(1 - paths[..., depths < k].sum(-1)).prod(1) - nothing for k in levels]
-    )
+    longest = (1 - (1 - deep).prod(1)).sum(-1)
+    shortest = ((1 - (live[..., None] - deep)).prod(1) - nothing[:, None]).sum(-1)
     counts = tree_levels(operations).sum(1)
     pure_skip = 1 - (1 - paths[..., 0]).prod(1)
     summary = torch.cat(
-        [
-            torch.stack([live.sum(1), longest.sum(0), shortest.sum(0)], 1),
-            counts,
-            pure_skip[:, None],
-        ],
-        1,
+        [torch.stack([live.sum(1), longest, shortest], 1), counts, pure_skip[:, None]], 1
     )
-    return summary / summary.new_tensor(_SUMMARY_SCALE)
+    return summary / scale
 
 
 def tree_levels(operations: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from naslib_diffusion.spaces.base import AtomBlock, Block, UniformBlock
+from naslib_diffusion.spaces.base import AtomBlock, Block, FeaturesPullback, UniformBlock
 from naslib_diffusion.spaces.parameters import Categorical, Parameter, Value, typed
 
 _MAX_ROUNDS = 100  # batches that `sample` draws before it gives up on a user's `is_valid`
@@ -191,6 +191,10 @@ class ProductSpace:
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the encoding itself, `B x D`, as the only group."""
         return (x.flatten(1),)
+
+    def linearize_features(self, x: Tensor) -> tuple[tuple[Tensor, ...], FeaturesPullback]:
+        """Return the encoding, and that its gradient is its own; see `LinearizedFeatures`."""
+        return self.features(x), lambda by: by[0].view_as(x)
 
     def _draw(self, n: int, generator: torch.Generator | None) -> list[Point]:
         """Draw from the whole product."""

@@ -1,18 +1,24 @@
 """Acquisition functions: what makes a candidate worth an evaluation, as guides.
 
 Each maps encodings (`B x *shape`, relaxed ones included) to scores to be maximised (`B`) and is
-differentiable, so that it can steer the generator.
+differentiable, so that it can steer the generator. Where the surrogate has its gradient in closed
+form, so has the acquisition function: `value_and_gradient`, see `guidance.Linearized`.
 """
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from naslib_diffusion.surrogates.base import Surrogate
+from naslib_diffusion.surrogates.base import Linearizable, Surrogate
+
+Slopes = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+"""Maps mean and deviation to scores and their derivatives by mean and by deviation, `B` each."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,18 @@ class LogExpectedImprovement:
         mean, deviation = self.surrogate.posterior(x)
         return log_improvement((mean - self.best) / deviation) + deviation.log()
 
+    def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return scores, `B`, and their gradient, `B x *shape`; None without a closed form."""
+        return _through(self.surrogate, x, self._slopes)
+
+    def _slopes(self, mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """With `h(z) = phi + z Phi` and `h' = Phi`; in double, where `h` nearly vanishes."""
+        spread = deviation.double()
+        z = (mean.double() - self.best) / spread
+        log_h = log_improvement(z)
+        rate = torch.exp(torch.special.log_ndtr(z) - log_h)
+        return log_h + spread.log(), rate / spread, (1 - z * rate) / spread
+
 
 @dataclass(frozen=True)
 class UpperConfidenceBound:
@@ -42,6 +60,14 @@ class UpperConfidenceBound:
         """Score encodings, `B x *shape` to `B`."""
         mean, deviation = self.surrogate.posterior(x)
         return mean + self.beta * deviation
+
+    def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return scores, `B`, and their gradient, `B x *shape`; None without a closed form."""
+        return _through(self.surrogate, x, self._slopes)
+
+    def _slopes(self, mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        by_deviation = torch.full_like(mean, self.beta)
+        return mean + self.beta * deviation, torch.ones_like(mean), by_deviation
 
 
 @dataclass(frozen=True)
@@ -57,9 +83,35 @@ class IndependentThompson:
     def __call__(self, x: Tensor) -> Tensor:
         """Score encodings, `B x *shape` to `B`."""
         mean, deviation = self.surrogate.posterior(x)
-        random = torch.Generator().manual_seed(self.seed)
-        draws = torch.randn(len(x), generator=random, dtype=torch.double)
-        return mean + draws.to(mean) * deviation
+        return mean + self._draws(mean) * deviation
+
+    def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return scores, `B`, and their gradient, `B x *shape`; None without a closed form."""
+        return _through(self.surrogate, x, self._slopes)
+
+    def _slopes(self, mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        draws = self._draws(mean)
+        return mean + draws * deviation, torch.ones_like(mean), draws
+
+    def _draws(self, mean: Tensor) -> Tensor:
+        return _row_draws(self.seed, len(mean), mean.device, mean.dtype)
+
+
+@functools.lru_cache(maxsize=8)
+def _row_draws(seed: int, count: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return normal draws, the same on all devices; kept, since copying them makes a card wait."""
+    random = torch.Generator().manual_seed(seed)
+    return torch.randn(count, generator=random, dtype=torch.double).to(device, dtype)
+
+
+def _through(surrogate: Surrogate, x: Tensor, slopes: Slopes) -> tuple[Tensor, Tensor] | None:
+    """Return scores and their gradient through a surrogate that has its own in closed form."""
+    found = surrogate.linearize(x) if isinstance(surrogate, Linearizable) else None
+    if found is None:
+        return None
+    mean, deviation, pullback = found
+    values, by_mean, by_deviation = (t.to(x.dtype) for t in slopes(mean, deviation))
+    return values, pullback(by_mean, by_deviation)
 
 
 def log_improvement(z: Tensor) -> Tensor:

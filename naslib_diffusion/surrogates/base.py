@@ -8,6 +8,8 @@ from typing import Protocol, Self, runtime_checkable
 import torch
 from torch import Tensor
 
+from naslib_diffusion.surrogates.posterior import Pullback
+
 LARGEST_GAP = 1e300
 """Larger gaps, up to infinite ones, count as this one, so that sums of gaps stay finite."""
 
@@ -33,6 +35,18 @@ class Surrogate(Protocol):
         """Return a copy that takes `x` (`B x *shape`) as observed, at its own mean.
 
         So pending evaluations and the earlier picks of a batch keep the next pick away.
+        """
+
+
+@runtime_checkable
+class Linearizable(Surrogate, Protocol):
+    """A surrogate whose posterior has its gradient in closed form, in any precision."""
+
+    def linearize(self, x: Tensor) -> tuple[Tensor, Tensor, Pullback] | None:
+        """Return mean and standard deviation, `B` each, and the way back to `x`, `B x *shape`.
+
+        The last maps the gradients of scores by mean and by deviation, `B` each, to those by `x`.
+        None if there is no closed form after all.
         """
 
 

@@ -16,7 +16,14 @@ from gpytorch.likelihoods import GaussianLikelihood
 from gpytorch.means import ZeroMean
 from torch import Tensor
 
-from naslib_diffusion.spaces.base import Space
+from naslib_diffusion.spaces.base import LinearizedFeatures, Space
+from naslib_diffusion.surrogates.posterior import (
+    RBF,
+    Posterior,
+    Pullback,
+    rbf,
+    squared_distances,
+)
 from naslib_diffusion.surrogates.thinning import thin
 
 MAX_FITTED, MAX_OBSERVATIONS = 300, 2000
@@ -45,9 +52,8 @@ class Hyperparameters:
 class GaussianProcess:
     """Exact GP; its kernel is the mean of one RBF for each group of features of the space.
 
-    The posterior of a batch of independent points is computed directly from the Cholesky factor:
-    GPyTorch's own predictive distribution is joint over the batch, which costs some 30 times as
-    much for a guide on 1,000 architectures. `to_botorch` gives the same model as BoTorch's.
+    `to_botorch` gives the same model as BoTorch's, whose own predictive distribution is joint over
+    a batch: that costs some 30 times as much for a guide on 1,000 architectures as `Posterior`.
     """
 
     hyperparameters: Hyperparameters
@@ -75,27 +81,33 @@ class GaussianProcess:
     def _condition(self, groups: list[Tensor], y: Tensor) -> Self:
         """Take `groups` and `y` as the observations, under the present hyperparameters."""
         self._groups, self._targets = groups, y
-        covariance = self._kernel(groups)
-        covariance = covariance + self.hyperparameters.noise * torch.eye(len(y)).to(y)
-        self._cholesky = torch.linalg.cholesky(covariance)
-        self._weights = torch.cholesky_solve(y[:, None], self._cholesky)[:, 0]
+        h = self.hyperparameters
+        variances = [h.variance / len(groups)] * len(groups)
+        self._posterior = Posterior(RBF, variances, self._scaled(groups), y, h.noise)
         return self
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of the latent function (`B` each)."""
-        cross = self._kernel(list(self.space.features(x)))
-        solved = torch.linalg.solve_triangular(self._cholesky, cross.mT, upper=False)
-        variance = self.hyperparameters.variance - solved.square().sum(0)
-        return cross @ self._weights, variance.clamp(min=1e-10).sqrt()
+        return self._posterior(self._scaled(self.space.features(x)))
 
-    def _kernel(self, groups: Sequence[Tensor]) -> Tensor:
-        """Return the prior covariance of `groups` with the observations, `B x n`."""
-        h = self.hyperparameters
-        rbfs = [
-            _rbf(squared_distances(a, b), length)
-            for a, b, length in zip(groups, self._groups, h.lengths, strict=True)
-        ]
-        return h.variance / len(rbfs) * torch.stack(rbfs).sum(0)
+    def linearize(self, x: Tensor) -> tuple[Tensor, Tensor, Pullback] | None:
+        """Return mean, deviation and their gradients; None if the space gives none of features.
+
+        See `naslib_diffusion.surrogates.base.Linearizable`.
+        """
+        if not isinstance(self.space, LinearizedFeatures):
+            return None
+        groups, features_back = self.space.linearize_features(x)
+        mean, deviation, back = self._posterior.linearize(self._scaled(groups))
+
+        def pullback(by_mean: Tensor, by_deviation: Tensor) -> Tensor:
+            return features_back(self._scaled(back(by_mean, by_deviation)))
+
+        return mean, deviation, pullback
+
+    def _scaled(self, groups: Sequence[Tensor]) -> list[Tensor]:
+        lengths = self.hyperparameters.lengths
+        return [group / length for group, length in zip(groups, lengths, strict=True)]
 
     def to_botorch(self) -> SingleTaskGP:
         """Return the fitted model as a BoTorch model over concatenated features (`B x K`)."""
@@ -118,16 +130,6 @@ class GaussianProcess:
             outcome_transform=None,
         )
         return model.to(self._targets).eval()
-
-
-def squared_distances(a: Tensor, b: Tensor) -> Tensor:
-    """Return the squared Euclidean distances between rows, `n x K` and `m x K` to `n x m`."""
-    squares = a.square().sum(-1)[:, None] + b.square().sum(-1) - 2 * a @ b.mT
-    return squares.clamp(min=0)
-
-
-def _rbf(squares: Tensor, length: float | Tensor) -> Tensor:
-    return torch.exp(-0.5 * squares / length**2)
 
 
 def _median_distance(squares: Tensor) -> float:
@@ -157,7 +159,7 @@ def maximize_evidence(groups: Sequence[Tensor], y: Tensor) -> Hyperparameters:
         squares = squared_distances(group, group)
         unit = _median_distance(squares)
         grids.append([factor * unit for factor in LENGTH_FACTORS])
-        kernels.append([_rbf(squares, length) for length in grids[-1]])
+        kernels.append([rbf(squares / length**2) for length in grids[-1]])
     choices = list(itertools.product(*(range(len(grid)) for grid in grids)))
     means = torch.stack(
         [

@@ -17,7 +17,12 @@ from torch import Tensor
 
 from naslib_diffusion.runtime.threads import one_thread
 from naslib_diffusion.spaces.base import AtomBlock, Block, Space, UniformBlock
-from naslib_diffusion.surrogates.gp import squared_distances
+from naslib_diffusion.surrogates.posterior import (
+    MATERN,
+    Posterior,
+    Pullback,
+    squared_distances,
+)
 from naslib_diffusion.surrogates.thinning import thin
 
 MAX_OBSERVATIONS = 300
@@ -159,25 +164,23 @@ class ProductGaussianProcess:
         self._x, self._targets = x, y
         self._maps = tuple(m.to(x) for m in self._kernel_of.maps(self._theta))
         *variances, noise = self._kernel_of.variances(self._theta).tolist()
-        self._variances = tuple(variances)
-        self._embedded = [x @ m for m in self._maps]
-        covariance = self._covariance(self._embedded) + noise * torch.eye(len(y)).to(y)
-        self._cholesky = torch.linalg.cholesky(covariance)
-        self._solved = torch.cholesky_solve(y[:, None], self._cholesky)[:, 0]
+        self._posterior = Posterior(MATERN, variances, [x @ m for m in self._maps], y, noise)
         return self
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of the latent function (`B` each)."""
-        flat = x.flatten(1)
-        cross = self._covariance([flat @ m for m in self._maps])
-        solved = torch.linalg.solve_triangular(self._cholesky, cross.mT, upper=False)
-        variance = sum(self._variances) - solved.square().sum(0)
-        return cross @ self._solved, variance.clamp(min=1e-10).sqrt()
+        return self._posterior([x.flatten(1) @ m for m in self._maps])
 
-    def _covariance(self, embedded: Sequence[Tensor]) -> Tensor:
-        """Return the prior covariance of embedded points with the observations, `B x n`."""
-        parts = zip(self._variances, embedded, self._embedded, strict=True)
-        return torch.stack([v * matern(squared_distances(a, b)) for v, a, b in parts]).sum(0)
+    def linearize(self, x: Tensor) -> tuple[Tensor, Tensor, Pullback]:
+        """Return mean, deviation and their gradients; see `surrogates.base.Linearizable`."""
+        maps = [m.to(x.dtype) for m in self._maps]
+        mean, deviation, back = self._posterior.linearize([x.flatten(1) @ m for m in maps])
+
+        def pullback(by_mean: Tensor, by_deviation: Tensor) -> Tensor:
+            parts = zip(back(by_mean, by_deviation), maps, strict=True)
+            return torch.stack([by @ m.mT for by, m in parts]).sum(0).view_as(x)
+
+        return mean, deviation, pullback
 
 
 class Memory:
@@ -343,9 +346,3 @@ def misfit(
         by_variances.append((by_covariance * correlation).sum())
     by_variances.append(by_covariance.trace())
     return value, by_maps, torch.stack(by_variances)
-
-
-def matern(squares: Tensor) -> Tensor:
-    """Return the Matern-5/2 correlation at squared distances."""
-    distances = math.sqrt(5) * (squares + 1e-12).sqrt()  # the root has no gradient at zero
-    return (1 + distances + 5 / 3 * squares) * torch.exp(-distances)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.spaces.base import Space
-from naslib_diffusion.surrogates.gp import squared_distances
+from naslib_diffusion.surrogates.posterior import squared_distances
 
 DOUBTS = (1.0, 3.0, 10.0, 30.0, 100.0)
 """Factors of the residual variance that are tried, so that a misleading belief is overruled."""

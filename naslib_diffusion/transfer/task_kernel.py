@@ -23,7 +23,7 @@ from torch import Tensor
 from naslib_diffusion.runtime.files import write_atomically
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.surrogates.base import Surrogate
-from naslib_diffusion.surrogates.gp import squared_distances
+from naslib_diffusion.surrogates.posterior import squared_distances
 from naslib_diffusion.transfer.adapted import AdaptedSurrogate, Residual
 from naslib_diffusion.transfer.dataset import DataSet
 from naslib_diffusion.transfer.task_results import DataSetSpace, Earlier, TaskResults

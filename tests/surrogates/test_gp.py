@@ -110,7 +110,7 @@ def test_hyperparameters_maximise_the_evidence(space, n):
             # the closed form of the variance: the mean square of the whitened targets and of 1
             gp.hyperparameters = Hyperparameters(lengths, 1.0, ratio)
             gp._condition(gp._groups, y)
-            variance = (float(y @ gp._weights) + 1) / (n + 1)
+            variance = (float(y @ gp._posterior.weights) + 1) / (n + 1)
             other = Hyperparameters(lengths, variance, ratio * variance)
             found[other] = evidence(gp, other)
     best = max(found, key=found.__getitem__)

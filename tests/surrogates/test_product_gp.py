@@ -27,12 +27,11 @@ from naslib_diffusion.surrogates import (
     product,
 )
 from naslib_diffusion.surrogates.base import fit_to_values, milestone
-from naslib_diffusion.surrogates.gp import squared_distances
+from naslib_diffusion.surrogates.posterior import matern, squared_distances
 from naslib_diffusion.surrogates.product import (
     Layout,
     ProductKernel,
     is_product,
-    matern,
     maximize_posterior,
     misfit,
 )

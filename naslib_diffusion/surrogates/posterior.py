@@ -1,0 +1,159 @@
+"""What a Gaussian process knows after observations, and the gradient of that."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+LEAST_VARIANCE = 1e-10
+"""Smaller posterior variances, which are rounding errors, count as this one."""
+
+Pullback = Callable[[Tensor, Tensor], Tensor]
+"""Maps gradients of scores by mean and by deviation, `B` each, to those by points, `B x ...`."""
+
+
+@dataclass(frozen=True)
+class Radial:
+    """A correlation that depends on the squared distance.
+
+    Attributes:
+        value: differentiable automatically; `B x n` to `B x n`.
+        value_and_slope: the same and its derivative, where no gradient is recorded.
+    """
+
+    value: Callable[[Tensor], Tensor]
+    value_and_slope: Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+def squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """Return the squared Euclidean distances between rows, `n x K` and `m x K` to `n x m`."""
+    cross = torch.addmm(b.square().sum(-1), a, b.mT, alpha=-2)
+    return (cross + a.square().sum(-1)[:, None]).clamp(min=0)
+
+
+def rbf(squares: Tensor) -> Tensor:
+    """Return the correlation of a Gaussian kernel of unit length at squared distances."""
+    return torch.exp(-0.5 * squares)
+
+
+def matern(squares: Tensor) -> Tensor:
+    """Return the Matern-5/2 correlation of unit length at squared distances."""
+    distances = math.sqrt(5) * (squares + 1e-12).sqrt()  # the root has no gradient at zero
+    return (1 + distances + 5 / 3 * squares) * torch.exp(-distances)
+
+
+def _rbf_and_slope(squares: Tensor) -> tuple[Tensor, Tensor]:
+    value = rbf(squares)
+    return value, -0.5 * value
+
+
+def _matern_and_slope(squares: Tensor) -> tuple[Tensor, Tensor]:
+    distances = (5 * squares).sqrt_()
+    decay = torch.exp(-distances)
+    rising = distances.add_(1).mul_(decay)
+    return squares.mul(5 / 3).mul_(decay).add_(rising), rising.mul(-5 / 6)
+
+
+RBF = Radial(rbf, _rbf_and_slope)
+MATERN = Radial(matern, _matern_and_slope)
+
+
+class Posterior:
+    """The posterior under the kernel `sum_k v_k c(|z_k - z'_k|^2)` of embedded points.
+
+    Points come as their embeddings, one for each term. It is computed for each point on its own,
+    from the inverse of the Cholesky factor: batches are many points, and a product is faster than
+    solving. The factorisation is as exact as the observations; points may be in single precision.
+
+    Args:
+        radial: the correlation c.
+        variances: `v_k`.
+        known: embeddings of the observations, `n x K_k` each.
+        targets: `n`.
+        noise: variance of the observations' noise.
+
+    Raises:
+        torch.linalg.LinAlgError: if the covariance is not positive definite.
+    """
+
+    def __init__(
+        self,
+        radial: Radial,
+        variances: Sequence[float],
+        known: Sequence[Tensor],
+        targets: Tensor,
+        noise: float,
+    ) -> None:
+        self._radial, self._variances, self._known = radial, tuple(variances), tuple(known)
+        eye = torch.eye(len(targets), dtype=targets.dtype, device=targets.device)
+        factor = torch.linalg.cholesky(self.covariance(known) + noise * eye)
+        self.weights = torch.cholesky_solve(targets[:, None], factor)[:, 0]
+        """The mean of a point is its covariances with the observations times these, `n`."""
+        self.whiten = torch.linalg.solve_triangular(factor, eye, upper=False).mT
+        """Squares of covariances times this add up to what is known of the variance, `n x n`."""
+        self._single: Posterior | None = None
+
+    def covariance(self, z: Sequence[Tensor]) -> Tensor:
+        """Return the prior covariance of points with the observations, `B x n`."""
+        parts = zip(self._variances, z, self._known, strict=True)
+        terms = [v * self._radial.value(squared_distances(a, b)) for v, a, b in parts]
+        return torch.stack(terms).sum(0)
+
+    def __call__(self, z: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation of the latent function at points, `B` each."""
+        cross = self.covariance(z)
+        variance = sum(self._variances) - (cross @ self.whiten).square().sum(1)
+        return cross @ self.weights, variance.clamp(min=LEAST_VARIANCE).sqrt()
+
+    @torch.no_grad()
+    def linearize(
+        self, z: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor, Callable[[Tensor, Tensor], list[Tensor]]]:
+        """Return mean and deviation, in the precision of the points, and the way back.
+
+        The last maps the gradients of scores by mean and deviation, `B` each, to those by
+        the embeddings.
+        """
+        own = self._in(z[0].dtype)
+        cross, slopes = own._covariance_and_slopes(z)
+        white = cross @ own.whiten
+        variance = sum(own._variances) - white.square().sum(1)
+        least = max(LEAST_VARIANCE, 8 * torch.finfo(white.dtype).eps * sum(own._variances))
+        deviation = variance.clamp(min=least).sqrt()
+
+        @torch.no_grad()
+        def pullback(by_mean: Tensor, by_deviation: Tensor) -> list[Tensor]:
+            share = (by_deviation / deviation).masked_fill(variance <= least, 0.0)
+            by_cross = by_mean[:, None] * own.weights - (white * share[:, None]) @ own.whiten.mT
+            gradients = []
+            for v, slope, at, known in zip(own._variances, slopes, z, own._known, strict=True):
+                pull = slope.mul(2 * v).mul_(by_cross)
+                gradients.append(pull.sum(1, keepdim=True) * at - (known.mT @ pull.mT).mT)
+            return gradients
+
+        return cross @ own.weights, deviation, pullback
+
+    def _covariance_and_slopes(self, z: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return the covariance, and the derivative of each correlation by squared distance."""
+        total, slopes = torch.zeros((), dtype=z[0].dtype, device=z[0].device), []
+        for v, a, b in zip(self._variances, z, self._known, strict=True):
+            value, slope = self._radial.value_and_slope(squared_distances(a, b))
+            total = value.mul_(v).add_(total)
+            slopes.append(slope)
+        return total, slopes
+
+    def _in(self, dtype: torch.dtype) -> Posterior:
+        """Return the same in another precision, converted once."""
+        if dtype == self.weights.dtype:
+            return self
+        if self._single is None or self._single.weights.dtype != dtype:
+            other = object.__new__(Posterior)
+            other._radial, other._variances, other._single = self._radial, self._variances, None
+            other._known = tuple(b.to(dtype) for b in self._known)
+            other.weights, other.whiten = self.weights.to(dtype), self.whiten.to(dtype)
+            self._single = other
+        return self._single
