@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 from naslib_diffusion import Search
 from naslib_diffusion.spaces import MobileNetV3, NASBench201, NASBenchGraph, Subset
 from naslib_diffusion.surrogates.prior import AdaptivePrior
-from naslib_diffusion.tables import benchmark, load_csv
+from naslib_diffusion.tables import benchmark, load_table
 from naslib_diffusion.transfer.adapted import AdaptedSurrogate, Residual
 from naslib_diffusion.transfer.meta import KEY, MetaConfig, MetaSurrogate
 from naslib_diffusion.transfer.priors import load_priors
@@ -149,7 +149,7 @@ def test_tables_are_priors_too(tmp_path):
 
 @pytest.mark.parametrize(("column", "limit"), [("cifar10_test_200", 10), ("cifar100_test_200", 8)])
 def test_shipped_prior_finds_the_best_cell_soon(nasbench201_csv, column, limit):
-    table = load_csv(nasbench201_csv, SPACE, column)
+    table = load_table(nasbench201_csv, SPACE, column)
     search = Search(SPACE, prior=MetaSurrogate.load("default", SPACE), seed=0)
     for _ in range(limit):
         (cell,) = search.ask()
