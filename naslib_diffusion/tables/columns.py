@@ -23,7 +23,7 @@ MAX_ARCHS = 2**20
 """Most different architectures of a table, to bound memory."""
 
 LARGEST = 1e300
-"""Largest magnitude of a value: sums and differences of such stay finite."""
+"""Largest magnitude of a value, so that sums stay finite; below its inverse a value counts as 0."""
 
 _ARCH_NAMES = (
     "arch",
@@ -232,7 +232,7 @@ class _Numbers:
             return math.nan
         if abs(value) > LARGEST:
             raise ValueError(f"{self._name} is {field}; it must be at most {LARGEST:g} in size")
-        return value
+        return value if not abs(value) < 1 / LARGEST else 0.0
 
     def _read(self, text: str) -> float:
         if text.casefold() in _MISSING:
