@@ -23,7 +23,7 @@ MAX_ARCHS = 2**20
 """Most different architectures of a table, to bound memory."""
 
 LARGEST = 1e300
-"""Largest magnitude of a value, so that sums stay finite; below its inverse a value counts as 0."""
+"""Largest size of a value, so that sums stay finite; below its inverse one counts as 0."""
 
 _ARCH_NAMES = (
     "arch",

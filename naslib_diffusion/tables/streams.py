@@ -19,6 +19,8 @@ from naslib_diffusion.tables.table import TableError
 
 MAX_BYTES = 2**29
 """Most bytes of a table's file, after decompression: about four million rows."""
+MAX_LINES = 2**22
+"""Most lines of a text, blank ones and comments included."""
 MAX_TEXT = 2**20
 """Most characters of a line, or of a JSON record."""
 
@@ -81,9 +83,11 @@ def lines(text: io.TextIOWrapper) -> Iterator[str]:
     """Yield the lines of a text with their ends.
 
     Raises:
-        csv.Error: if a line is longer than `MAX_TEXT`.
+        csv.Error: if a line is longer than `MAX_TEXT`, or there are more than `MAX_LINES`.
     """
-    for line in iter(lambda: text.readline(MAX_TEXT), ""):
+    for number, line in enumerate(iter(lambda: text.readline(MAX_TEXT), "")):
+        if number == MAX_LINES:
+            raise csv.Error(f"it has more than {MAX_LINES:,} lines")
         if len(line) == MAX_TEXT:
             raise csv.Error(f"a line has more than {MAX_TEXT:,} characters")
         yield line

@@ -18,7 +18,10 @@ from naslib_diffusion.spaces import MobileNetV3, NASBench201
 from naslib_diffusion.tables import TableError, load_archs, load_table
 
 SPACE = NASBench201()
-A = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|"
+A = (
+    "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|"
+    "+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|"
+)
 C = "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
 PLAIN = f"arch,acc\n{A},93.1\n{C},88.2\n"
 
@@ -53,7 +56,8 @@ FORMS = {
     "JSON records": json.dumps(RECORDS, indent=2).encode(),
     "tuples": b'arch,acc\n"(2, 2, 4, 0, 2, 0)",93.1\n"[1,1,0,1,1,1]",88.2\n',
     "digits": f"arch,acc\n334131,93.1\n{''.join('000100')},88.2\n".encode(),
-    "lists in JSON": b'{"arch": [2, 2, 4, 0, 2, 0], "acc": 93.1} {"arch": [1,1,0,1,1,1], "acc": 88.2}',
+    "lists in JSON": b'{"arch": [2, 2, 4, 0, 2, 0], "acc": 93.1}'
+    b'{"arch": [1,1,0,1,1,1], "acc": 88.2}',
 }
 
 
@@ -106,7 +110,7 @@ def test_once_for_all_in_three_columns_or_one(tmp_path):
     path.write_text(json.dumps({**lists, "top1": 75}))
     assert load_table(path, space, "top1").archs == (arch,)
     path.write_text('{"arch": {"ks": [3], "e": [3], "d": [2]}, "top1": 75}')
-    with pytest.raises(TableError, match="record 1: .*ks has 1 values; expected 20"):
+    with pytest.raises(TableError, match=r"record 1: .*ks has 1 values; expected 20"):
         load_table(path, space, "top1")
 
 
@@ -177,7 +181,11 @@ def test_a_small_file_cannot_fill_memory(tmp_path, bomb):
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", script, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     newlines, short, peak = done.stdout.split()
     assert (newlines, short) == ("0", "True"), done.stderr
@@ -212,8 +220,10 @@ def test_whatever_a_file_holds_there_is_a_table_or_one_line(tmp_path: Path, form
     path = tmp_path / "fuzzed"
     path.write_bytes(mutate(FORMS[form], cuts))
     for objective in ("acc", None):
+        message = ""
         try:
             load_table(path, SPACE, objective)
         except TableError as error:
-            assert "\n" not in str(error)
-            assert "fuzzed" in str(error)
+            message = str(error)
+        assert "\n" not in message
+        assert not message or "fuzzed" in message
