@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from naslib_diffusion import __version__
 from naslib_diffusion.spaces import NASBench201
-from naslib_diffusion.tables import Table, benchmark, load_csv
+from naslib_diffusion.tables import Table, benchmark, load_table
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ def load_task(task: str, data: Path | None) -> Table[Any]:
         raise click.UsageError(
             f"{task} is a column of nasbench201.csv.gz: name its folder, --data"
         )
-    return load_csv(data / "nasbench201.csv.gz", NASBench201(), task)
+    return load_table(data / "nasbench201.csv.gz", NASBench201(), task)
 
 
 def run_all(

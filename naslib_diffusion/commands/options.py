@@ -12,7 +12,7 @@ from naslib_diffusion.commands.errors import UserError
 
 if TYPE_CHECKING:
     from naslib_diffusion.spaces import Space
-    from naslib_diffusion.tables import Direction, Table
+    from naslib_diffusion.tables import Direction, Missing, Table
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -60,9 +60,22 @@ def table_options(command: F) -> F:
             "--table",
             metavar="FILE",
             type=click.Path(path_type=Path),
-            help="Your own measurements: .csv or .csv.gz with a column `arch` and numeric ones.",
+            help="Your own measurements: CSV, JSON lines, JSON records or Parquet, compressed or "
+            "not, with a column of architectures and numeric ones.",
         ),
         click.option("--objective", metavar="COLUMN", help="Column of --table to optimise."),
+        click.option(
+            "--arch-column",
+            metavar="NAME",
+            help="Column of architectures.  [default: arch, arch_str, architecture or the like]",
+        ),
+        click.option(
+            "--missing",
+            type=click.Choice(["fail", "skip"]),
+            default="fail",
+            show_default=True,
+            help="What a row of --table without a value is: a failed training, or left out.",
+        ),
         click.option(
             "--direction",
             type=click.Choice(["maximize", "minimize"]),
@@ -104,9 +117,11 @@ def make_table(
     table: str | Path | None,
     objective: str | None,
     direction: Direction,
+    arch_column: str | None = None,
+    missing: Missing = "fail",
 ) -> Table[Any]:
     """Return the table that the options name."""
-    from naslib_diffusion.tables import TableError, load_csv
+    from naslib_diffusion.tables import TableError, load_table
     from naslib_diffusion.tables import benchmark as load_benchmark
 
     if benchmark is not None and table is not None:
@@ -116,12 +131,16 @@ def make_table(
     try:
         if benchmark is not None:
             _check_benchmark_options(space, objective, direction)
+            if arch_column is not None or missing != "fail":
+                raise UserError("--arch-column and --missing belong to --table")
             return load_benchmark(benchmark, api_file=api_file)
         if api_file is not None:
             raise UserError("--api-file belongs to --benchmark, not to --table")
         assert table is not None
         found = make_space(space or "nasbench201")
-        return load_csv(table, found, objective, direction)
+        return load_table(
+            table, found, objective, direction, arch_column=arch_column, missing=missing
+        )
     except TableError as error:
         raise UserError(str(error)) from None
 

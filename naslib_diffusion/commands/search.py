@@ -199,6 +199,8 @@ def _checked_table(settings: Settings) -> Table[Any]:
         table=settings.table,
         objective=settings.objective,
         direction=settings.direction,
+        arch_column=settings.arch_column,
+        missing=settings.missing,
     )
     if settings.budget > table.distinct:
         raise UserError(
@@ -233,6 +235,8 @@ def _announce(settings: Settings, table: Table[Any], folder: RunFolder, done: in
         + (f", {done} already done" if done else "")
         + f"; results go to {folder.path}"
     )
+    if settings.table is not None and table.remarks():
+        click.echo(f"{table.objective}: {table.remarks()}")
 
 
 def _run(

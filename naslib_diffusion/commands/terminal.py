@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -38,7 +39,9 @@ class Progress:
 
     def advance(self, evaluation: Evaluation) -> None:
         """Count one evaluation."""
-        better = self._sign * evaluation.value > self._sign * self._best
+        better = math.isnan(self._best) or (
+            self._sign * evaluation.value > self._sign * self._best
+        )
         if evaluation.seed != self._seed or better:
             self._seed, self._best = evaluation.seed, evaluation.value
             self._bar.set_postfix_str(f"seed {self._seed}, best {self._best:.6g}", refresh=False)

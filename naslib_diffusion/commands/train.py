@@ -152,8 +152,7 @@ def train(
 def _read_samples(path: Path | None, space: Space[Any]) -> Sequence[Any] | None:
     if path is None:
         return None
-    from naslib_diffusion.tables import TableError
-    from naslib_diffusion.tables.csv_file import load_archs
+    from naslib_diffusion.tables import TableError, load_archs
 
     try:
         return load_archs(path, space)

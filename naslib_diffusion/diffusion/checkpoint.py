@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
 from naslib_diffusion.diffusion.config import LARGEST, NetworkConfig
 from naslib_diffusion.diffusion.graph import GraphLayout, plain
-from naslib_diffusion.runtime.files import write_atomically
+from naslib_diffusion.runtime.files import parse_header, read_tensors, write_atomically
 from naslib_diffusion.spaces.base import Space
 
 FORMAT = 1
@@ -137,38 +136,10 @@ def _find(source: str | Path) -> Path:
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return metadata and tensors of a file."""
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder, not a checkpoint")
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(KEY)
-            # copies lie aligned in memory: else the last bits of products would depend on the file
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, ValueError) as error:
-        raise ValueError(
-            f"{path} is not a whole safetensors file (cut off, or something else): {_line(error)}"
-        ) from None
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror or _line(error)}") from None
+    text, tensors = read_tensors(path, KEY)
     if text is None:
         raise ValueError(f"{path} is not a checkpoint of this package: it has no entry {KEY!r}")
-    return _parse_header(path, text), tensors
-
-
-def _parse_header(path: Path, text: str) -> dict[str, Any]:
-    try:
-        header = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged: {_line(error)}") from None
-    version = header.get("format") if isinstance(header, dict) else None
-    if type(version) is not int or version < 1:
-        raise ValueError(f"{path} is damaged: its header has no format number")
-    if version > FORMAT:
-        raise ValueError(
-            f"{path} has format {version}, newer than {FORMAT}, which this version reads; "
-            "upgrade naslib-diffusion"
-        )
-    return header  # type: ignore[no-any-return]
+    return parse_header(path, text, FORMAT), tensors
 
 
 def _check(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -> Checkpoint:
@@ -183,9 +154,6 @@ def _check(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -> Ch
     support = tensors["support"]
     if tuple(support.shape) != (2, *layout.shape) or max(layout.shape) > LARGEST:
         raise ValueError(f"its support has shape {tuple(support.shape)}, not (2, *{layout.shape})")
-    broken = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
-    if broken:
-        raise ValueError(f"{broken[0]} holds values that are not finite")
     config = NetworkConfig(**header["network"])
     return Checkpoint(str(header["space"]["name"]), layout, config, tensors, path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -107,6 +108,8 @@ class Results:
                 "distinct": table.distinct,
                 "complete": table.complete,
                 "optimum": table.optimum,
+                "failures": table.failures,
+                "noise": table.noise,
             },
             "seeds": [_seed_summary(seed) for seed in self.seeds],
             "curve": _curve_summary(self.curves),
@@ -120,10 +123,12 @@ class Results:
     def _seed_result(self, seed: int) -> SeedResult:
         trials = [t for t in self.trials if t.seed == seed]
         sign = 1 if self.table.direction == "maximize" else -1
+        scores = [sign * t.value if math.isfinite(t.value) else -math.inf for t in trials]
+        record = -math.inf
         best, curve, steps_to_best = trials[0], [], 1
-        for trial in trials:
-            if sign * trial.value > sign * best.value:
-                best, steps_to_best = trial, trial.step
+        for trial, score in zip(trials, scores, strict=True):
+            if score > record:
+                record, best, steps_to_best = score, trial, trial.step
             curve.append(self.value(best))
         gaps = [self.table.gap(value) for value in curve]
         at_optimum = [step for step, gap in enumerate(gaps, start=1) if gap <= 0]
@@ -148,7 +153,7 @@ def _seed_summary(seed: SeedResult) -> dict[str, Any]:
         "seed": seed.seed,
         "best_arch": seed.best.arch,
         "best_value": seed.value,
-        "observed_value": seed.best.value,
+        "observed_value": seed.best.value if math.isfinite(seed.best.value) else None,
         "evaluations_to_best": seed.steps_to_best,
         "evaluations_to_optimum": seed.steps_to_optimum,
         "gap": seed.gap,

@@ -77,4 +77,4 @@ def run_seed(
 
 def evaluate(table: Table[Any], arch: Any, seed: int, step: int, settings: Settings) -> float:
     """Look `arch` up; with noise, draw one of its trainings, the same one each time it is run."""
-    return table.draw(arch, f"{seed}/{step}") if settings.noisy else table[arch]
+    return table.draw(arch, f"{seed}/{step}") if settings.noisy else table.outcome(arch)

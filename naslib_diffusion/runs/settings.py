@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
-from naslib_diffusion.tables import Direction
+from naslib_diffusion.tables import Direction, Missing
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Settings:
     space: str | None = None
     table: str | None = None
     objective: str | None = None
+    arch_column: str | None = None
+    missing: Missing = "fail"
     direction: Direction = "maximize"
     budget: int = 50
     seeds: int = 3

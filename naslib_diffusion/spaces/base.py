@@ -134,7 +134,12 @@ class Space(Protocol[A]):
         """A key that is equal for architectures that compute the same function family."""
 
     def parse(self, text: str) -> A:
-        """Inverse of `str(arch)`; raises ValueError that says what is wrong with `text`."""
+        """Inverse of `str(arch)`; raises ValueError that says what is wrong with `text`.
+
+        It may read other usual forms too, such as the lists of a JSON table. A space whose
+        architectures are spread over several columns of tables names these in `columns`, and reads
+        a JSON object of them.
+        """
 
     def neighbors(self, arch: A, generator: torch.Generator | None = None) -> list[A]:
         """The valid architectures that differ from `arch` in one decision.

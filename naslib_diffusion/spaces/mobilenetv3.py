@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ ABSENT = -1
 ADJACENCY = tuple(itertools.pairwise(range(STAGES * LAYERS)))
 """Edges (i, j) between the 20 layers: a chain."""
 
+_OFA_KEYS = ("ks", "e", "d")
+_OFA_COLUMNS = ("kernel_sizes", "expand_ratios", "depths")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _TOKEN = re.compile(r"([0-9])-([0-9])-([0-9])")
 _LEVELS = tuple((1.5, KERNELS.index(k) - 1.0, EXPANSIONS.index(e) - 1.0) for k, e in OPERATIONS)
 """What each operation means for its layer: present, and kernel and expansion from -1 to 1."""
@@ -108,6 +112,8 @@ class MobileNetV3:
     shape = (STAGES * LAYERS, len(OPERATIONS))
     adjacency = ADJACENCY
     size = sum(len(OPERATIONS) ** depth for depth in DEPTHS) ** STAGES
+    columns = (_OFA_KEYS, _OFA_COLUMNS)
+    """Columns of tables over which Once-for-all's lists are spread."""
 
     @functools.cached_property
     def blocks(self) -> Sequence[Block]:
@@ -157,8 +163,11 @@ class MobileNetV3:
     def parse(self, text: str) -> Subnet:
         """Read 20 tokens depth-kernel-expansion, joined by _; 0-0-0 for an absent layer.
 
-        The depth is that of the stage, the same in each of its tokens.
+        The depth is that of the stage, the same in each of its tokens. Once-for-all's lists as a
+        JSON or Python dictionary are read too; see `Subnet.to_ofa`.
         """
+        if text.lstrip().startswith("{"):
+            return _from_dictionary(text)
         given = text.strip().split("_")
         tokens = [
             tuple(map(int, match.groups())) for match in map(_TOKEN.fullmatch, given) if match
@@ -217,6 +226,18 @@ class MobileNetV3:
 def _levels(device: torch.device, dtype: torch.dtype) -> Tensor:
     """Return `_LEVELS` as a tensor, `9 x 3`, copied to a device once."""
     return torch.tensor(_LEVELS, dtype=dtype, device="cpu").to(device)
+
+
+def _from_dictionary(text: str) -> Subnet:
+    """Read `{"ks": [3, ...], "e": [4, ...], "d": [2, ...]}`; lists may be strings of numbers."""
+    try:
+        lists = json.loads(text.replace("'", '"'))
+        keys = next(keys for keys in (_OFA_KEYS, _OFA_COLUMNS) if set(keys) <= set(lists))
+        return Subnet.from_ofa(*([int(v) for v in _NUMBER.findall(str(lists[k]))] for k in keys))
+    except StopIteration:
+        raise ValueError(f"{text!r} lacks one of {', '.join(_OFA_KEYS)}") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{text!r} is not an architecture of Once-for-all: {error}") from None
 
 
 def _stage_neighbors(stage: tuple[int, ...]) -> list[tuple[int, ...]]:

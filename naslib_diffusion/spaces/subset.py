@@ -11,14 +11,19 @@ from torch import Tensor
 from naslib_diffusion.spaces.base import A, AtomBlock, Block, Space
 
 _NEAREST = 8  # neighbours by distance, for a member that has none by the space's own measure
-_CHUNK = 1024  # encodings compared with all members at a time, to bound memory
+_CHUNK = 1024  # encodings compared with so many members at a time, to bound memory
+_MEMBERS = 2**14
+LAW = 1024
+"""Members that stand for the law of a larger subset, drawn once at random: the exact denoiser
+compares with each of them at each step."""
 
 
 class Subset(Generic[A]):
     """The architectures `archs` of `space`, and no others.
 
     Encodings, string forms, canonical forms and features are those of `space`. The law is uniform
-    over the list, as one block, so that the exact denoiser works by enumeration.
+    over the list, as one block, so that the exact denoiser works by enumeration; beyond `LAW`
+    members it is that of a fixed sample, while decoding still finds the nearest of all.
 
     Args:
         space: the whole space.
@@ -42,8 +47,13 @@ class Subset(Generic[A]):
         self.name = f"{space.name}[{len(self.archs)}]"
         self.shape = space.shape
         self.size = len({space.canonical(arch) for arch in self.archs})
-        self._encodings = space.encode(self.archs).flatten(1)
-        self.blocks: Sequence[Block] = (AtomBlock(0, self._encodings),)
+        self._encodings = _encode_all(space, self.archs)
+        self._squares = torch.cat([part.square().sum(-1) for part in self._parts()])
+        atoms = self._encodings
+        if len(atoms) > LAW:
+            drawn = torch.randperm(len(atoms), generator=torch.Generator().manual_seed(0))[:LAW]
+            atoms = atoms[drawn].double()
+        self.blocks: Sequence[Block] = (AtomBlock(0, atoms),)
 
     def __iter__(self) -> Iterator[A]:
         """Iterate over the list."""
@@ -64,11 +74,10 @@ class Subset(Generic[A]):
 
     def decode(self, x: Tensor) -> list[A]:
         """Return the nearest member of each encoding, `B x *shape`."""
-        x = x.detach().to(self._encodings).flatten(1)
         return [
             self.archs[i]
-            for start in range(0, len(x), _CHUNK)
-            for i in self._distances(x[start : start + _CHUNK]).argmin(-1).tolist()
+            for rows in torch.split(x.detach().flatten(1), _CHUNK)
+            for i in self._nearest(rows, 1)[:, 0].tolist()
         ]
 
     def is_valid(self, arch: A) -> bool:
@@ -93,14 +102,48 @@ class Subset(Generic[A]):
         near = [a for a in self.space.neighbors(arch, generator) if a in self._index]
         if near:
             return near
-        distances = self._distances(self.encode([arch]).flatten(1))[0]
-        order = distances.argsort(stable=True)[: _NEAREST + 1].tolist()
+        order = self._nearest(self.encode([arch]).flatten(1), _NEAREST + 1)[0].tolist()
         return [self.archs[i] for i in order if self.archs[i] != arch][:_NEAREST]
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the features in `space`."""
         return self.space.features(x)
 
-    def _distances(self, x: Tensor) -> Tensor:
-        """Squared distances to all members, `B x len(self)`, less what they have in common."""
-        return self._encodings.square().sum(-1) - 2 * x @ self._encodings.T
+    def _nearest(self, x: Tensor, count: int) -> Tensor:
+        """Return the indices of the members nearest to encodings, `B x count`, nearest first."""
+        x = x.to("cpu", self._squares.dtype)
+        best, found = x.new_empty(len(x), 0), torch.empty(len(x), 0, dtype=torch.long)
+        start = 0
+        for members, squares in zip(
+            self._parts(), torch.split(self._squares, _MEMBERS), strict=True
+        ):
+            distances = torch.cat([best, squares - 2 * x @ members.T], -1)
+            own = torch.arange(start, start + len(members)).expand(len(x), -1)
+            order = _smallest(distances, count)
+            best = distances.gather(1, order)
+            found = torch.cat([found, own], -1).gather(1, order)
+            start += len(members)
+        return found
+
+    def _parts(self) -> Iterator[Tensor]:
+        """Yield the encodings of members, `_MEMBERS x D` at a time, bytes in single precision."""
+        for part in torch.split(self._encodings, _MEMBERS):
+            yield part if part.is_floating_point() else part.float()
+
+
+def _smallest(distances: Tensor, count: int) -> Tensor:
+    if count == 1:
+        return distances.argmin(-1, keepdim=True)
+    return distances.argsort(stable=True)[:, :count]
+
+
+def _encode_all(space: Space[A], archs: Sequence[A]) -> Tensor:
+    """Encode as `n x D`, in a byte for each coordinate where many are zeros and ones only."""
+    if len(archs) <= _MEMBERS:
+        return space.encode(archs).flatten(1)
+    parts = (space.encode(archs[i : i + _MEMBERS]) for i in range(0, len(archs), _MEMBERS))
+    return torch.cat([_compact(part.flatten(1)) for part in parts])
+
+
+def _compact(x: Tensor) -> Tensor:
+    return x.to(torch.uint8) if bool(((x == 0) | (x == 1)).all()) else x

@@ -1,18 +1,25 @@
 """Tables of measured architectures to search on: benchmarks and users' own files."""
 
 from naslib_diffusion.tables.benchmarks import benchmark, benchmark_names
-from naslib_diffusion.tables.csv_file import load_csv
+from naslib_diffusion.tables.columns import Missing, column_names, load_archs, load_table
 from naslib_diffusion.tables.pickles import UnsafePickleError, load_pickle, read_pickle
 from naslib_diffusion.tables.table import Direction, Table, TableError
 
+load_csv = load_table
+"""Its earlier name."""
+
 __all__ = [
     "Direction",
+    "Missing",
     "Table",
     "TableError",
     "UnsafePickleError",
     "benchmark",
     "benchmark_names",
+    "column_names",
+    "load_archs",
     "load_csv",
     "load_pickle",
+    "load_table",
     "read_pickle",
 ]

@@ -13,13 +13,11 @@ import statistics
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import torch
+from typing import IO, Any
 
 from naslib_diffusion.spaces.nasbench201 import Cell, NASBench201
-from naslib_diffusion.tables.pickles import NUMPY_NUMBERS, Admitted, load_pickle
+from naslib_diffusion.tables.pickles import NUMPY_NUMBERS, Admitted, Metered, load_pickle
+from naslib_diffusion.tables.streams import ZIP, open_archive
 from naslib_diffusion.tables.table import Table, TableError, checked_values
 
 DATASETS = {
@@ -85,11 +83,17 @@ def _table(
 
 
 def _torch_records(path: Path) -> Records:
-    """Read NAS-Bench-201's file of `torch.save`."""
-    dtypes = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)]
-    numbers = [(kind, ".".join(name)) for name, kind in NUMPY_NUMBERS.items()]
-    with torch.serialization.safe_globals([*dtypes, *numbers]):
-        data = torch.load(path, map_location="cpu", weights_only=True)
+    """Read NAS-Bench-201's file of `torch.save`, in the format before PyTorch 1.6 or after."""
+    with path.open("rb") as raw:
+        file: IO[bytes] = raw
+        zipped = raw.peek(4)[:4] == ZIP
+        if zipped:
+            archive = open_archive(raw)
+            file = archive.open(next(n for n in archive.namelist() if n.endswith("/data.pkl")))
+        metered = Metered(file, path.stat().st_size)
+        for _ in range(0 if zipped else 3):  # a mark, the format's version, facts of the machine
+            load_pickle(metered)
+        data = load_pickle(metered, _ADMITTED)
     for index in sorted(data["evaluated_indexes"]):
         yield data["meta_archs"][index], data["arch2infos"][index]["full"]
 
@@ -111,4 +115,4 @@ def _folder_records(folder: Path) -> Records:
 
 def _load_bz2(path: Path) -> Any:
     with bz2.open(path) as file:
-        return load_pickle(file, _ADMITTED)
+        return load_pickle(Metered(file, path.stat().st_size), _ADMITTED)

@@ -32,12 +32,14 @@ class Table(Generic[A]):
         name: what to call the table, for people.
         space: the space that the rows are of.
         archs: distinct architectures, one per row.
-        values: the objective, one per row; finite.
+        values: the objective, one per row; NaN for a training that failed.
         objective: what the values are, for people.
         direction: "maximize" or "minimize".
-        repeats: the single measurements behind each value, where they are known.
+        repeats: the single measurements behind each value, where they are known; none for a
+            training that failed.
 
     Attributes:
+        values: with the worst finite value for trainings that failed.
         space: `space` itself if the rows cover it, else the `Subset` of the rows: where to search.
     """
 
@@ -58,7 +60,12 @@ class Table(Generic[A]):
             raise TableError(f"{name} has no rows")
         if direction not in ("maximize", "minimize"):
             raise TableError(f"direction must be 'maximize' or 'minimize', not {direction!r}")
-        self.values: NDArray[np.float64] = np.asarray(values, dtype=float)
+        self.values: NDArray[np.float64] = np.array(values, dtype=float)
+        self._failed = np.isnan(self.values)
+        if self._failed.all():
+            raise TableError(f"{name} has no finite value of {objective}")
+        worst = np.nanmin if direction == "maximize" else np.nanmax
+        self.values[self._failed] = worst(self.values)
         self.repeats = None if repeats is None else tuple(map(tuple, repeats))
         self._rows = {arch: row for row, arch in enumerate(self.archs)}
         self._kinds: dict[Hashable, int] = {}
@@ -91,10 +98,49 @@ class Table(Generic[A]):
         return arch in self._rows or self.space.canonical(arch) in self._kinds
 
     def draw(self, arch: A, seed: str) -> float:
-        """Return one of the repeated measurements of `arch`, the same one for the same seed."""
+        """Return one of the repeated measurements of `arch`, the same one for the same seed.
+
+        NaN if its training failed.
+        """
         if self.repeats is None:
             raise TableError(f"{self.name} has one value per architecture: no noise to draw from")
-        return float(random.Random(seed).choice(self.repeats[self._row(arch)]))
+        repeats = self.repeats[self._row(arch)] or (math.nan,)
+        return float(random.Random(seed).choice(repeats))
+
+    def outcome(self, arch: A) -> float:
+        """Return what a search is told of `arch`: its value, or NaN if its training failed."""
+        row = self._row(arch)
+        return math.nan if self._failed[row] else float(self.values[row])
+
+    @property
+    def failures(self) -> int:
+        """Number of rows whose training failed."""
+        return int(self._failed.sum())
+
+    @functools.cached_property
+    def noise(self) -> float | None:
+        """Standard deviation of a single measurement about the mean of its architecture's.
+
+        Pooled over all architectures; None if none was measured twice.
+        """
+        repeated = [np.array(row) for row in self.repeats or () if len(row) > 1]
+        if not repeated:
+            return None
+        squares = sum(float(((row - row.mean()) ** 2).sum()) for row in repeated)
+        return math.sqrt(squares / sum(len(row) - 1 for row in repeated))
+
+    def remarks(self) -> str:
+        """Return a line on repeated measurements and failed trainings, empty without any."""
+        found = []
+        if self.noise is not None:
+            count = sum(map(len, self.repeats or ()))
+            found.append(
+                f"{count:,} measurements of {len(self):,} architectures, "
+                f"a single one deviates by {self.noise:.3g} from their mean"
+            )
+        if self.failures:
+            found.append(f"{self.failures:,} without a value count as failed trainings")
+        return "; ".join(found)
 
     @property
     def distinct(self) -> int:
@@ -119,6 +165,7 @@ class Table(Generic[A]):
         """A short digest of rows and values: equal for equal tables, wherever they come from."""
         digest = hashlib.sha256("\n".join(map(str, self.archs)).encode())
         digest.update(self.values.tobytes())
+        digest.update(self._failed.nonzero()[0].tobytes())
         return digest.hexdigest()[:16]
 
     @functools.cached_property

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from naslib_diffusion.runtime.files import write_atomically
+from naslib_diffusion.runtime.files import parse_header, read_tensors, write_atomically
 from naslib_diffusion.spaces import Subset
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.surrogates.base import Surrogate
@@ -165,34 +165,45 @@ class MetaSurrogate(nn.Module):
         if source == "default" and not path.exists():
             own, names = whole_space(space).name, ", ".join(WITH_PRIOR)
             raise ValueError(f"no prior ships for space {own!r}; some do for: {names}")
-        try:
-            with safetensors.safe_open(path, framework="pt") as file:
-                text = (file.metadata() or {}).get(KEY)
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (safetensors.SafetensorError, OSError) as error:
-            raise ValueError(f"cannot read prior {path}: {error}") from None
+        text, tensors = read_tensors(path, KEY)
         if text is None:
             raise ValueError(f"{path} is not a prior of this package")
-        try:
-            header = json.loads(text)
-            if header["space"] != whole_space(space).name:
-                raise ValueError(
-                    f"prior {path} is for space {header['space']!r}, not for "
-                    f"{whole_space(space).name!r}"
-                )
-            residual = header["residual"]
-            config = MetaConfig(**header["config"])
-            if max(config.inputs, config.width) > LARGEST:
-                raise ValueError(f"{path} is damaged: layers of more than {LARGEST} units")
-            found = MetaSurrogate(
-                space, config, Residual(**{**residual, "lengths": tuple(residual["lengths"])})
+        header = parse_header(path, text, FORMAT)
+        if header.get("space") != whole_space(space).name:
+            raise ValueError(
+                f"prior {path} is for space {header.get('space')!r}, not for "
+                f"{whole_space(space).name!r}"
             )
-            found.load_state_dict({name: t.double() for name, t in tensors.items()})
-            found.tables = tuple(dict(header.get("facts") or {}).get("tables", ()))
-        except (KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+        try:
+            found = _build(header, tensors, space)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             line = " ".join(str(error).split())[:200]
             raise ValueError(f"prior {path} is damaged: {line}") from None
         return found.requires_grad_(False).eval()
+
+
+def _build(
+    header: Mapping[str, Any], tensors: Mapping[str, Tensor], space: Space[Any]
+) -> MetaSurrogate:
+    """Make the meta-surrogate that a header describes, if it fits the space."""
+    config, residual = MetaConfig(**header["config"]), Residual(**header["residual"])
+    groups = space.features(space.encode(space.sample(1)))
+    inputs = sum(group.shape[1] for group in groups)
+    if config.inputs != inputs or not 1 <= config.width <= LARGEST:
+        raise ValueError(
+            f"it has {config.inputs} features and layers of {config.width} units; expected "
+            f"{inputs} features and at most {LARGEST} units"
+        )
+    residual = dataclasses.replace(residual, lengths=tuple(map(float, residual.lengths)))
+    scales = (residual.variance, residual.noise, *residual.lengths)
+    if len(residual.lengths) != len(groups) or not all(s > 0 and math.isfinite(s) for s in scales):
+        raise ValueError(f"its residual needs {len(groups)} lengths, and positive scales")
+    found = MetaSurrogate(space, config, residual)
+    found.load_state_dict({name: tensor.double() for name, tensor in tensors.items()})
+    if not bool((found.spread > 0).all()):
+        raise ValueError("the spreads of its features must be positive")
+    found.tables = tuple(dict(header.get("facts") or {}).get("tables", ()))
+    return found
 
 
 def whole_space(space: Space[Any]) -> Space[Any]:

@@ -10,7 +10,7 @@ from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.surrogates import make_surrogate
 from naslib_diffusion.surrogates.prior import EarlierSearch, Prior
-from naslib_diffusion.tables import Direction, TableError, load_csv
+from naslib_diffusion.tables import Direction, TableError, load_table
 from naslib_diffusion.transfer.dataset import describe, has_image_encoder, image_encoder
 from naslib_diffusion.transfer.meta import SHIPPED, MetaSurrogate, whole_space
 from naslib_diffusion.transfer.task_kernel import TaskKernelSurrogate
@@ -76,7 +76,7 @@ def _load(name: str, space: Space[Any], direction: Direction) -> Prior:
     whole = whole_space(space)
     path, _, column = name.partition(":") if not Path(name).exists() else (name, "", "")
     try:
-        table = load_csv(path, whole, column or None, direction)
+        table = load_table(path, whole, column or None, direction)
     except TableError as error:
         raise ValueError(f"--prior: {error}") from None
     sign = 1 if direction == "maximize" else -1

@@ -14,6 +14,8 @@ from naslib_diffusion.plugins.naslib.settings import ConfigError
 
 REQUIRED = ("seed", "optimizer", "search_space", "dataset", "out_dir", "search")
 REQUIRED_SEARCH = ("epochs", "checkpoint_freq")
+MAX_BYTES, MAX_DEPTH = 2**18, 16
+"""Bounds of a config; NASLib's own have some 2,000 bytes and two levels."""
 
 
 def read_config(path: Path, overrides: list[str], *, resume: bool = False) -> Any:
@@ -60,11 +62,16 @@ def read_config(path: Path, overrides: list[str], *, resume: bool = False) -> An
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1).decode()
+        _check_events(path, text)
+        content = yaml.safe_load(text)
+    except ConfigError:
+        raise
     except OSError as error:
         raise ConfigError(f"cannot read config {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from None
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError of bytes, dates or numbers
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())[:300]}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path} is not a NASLib config: it has no keys")
     search = content.get("search")
@@ -76,6 +83,24 @@ def _load(path: Path) -> dict[str, Any]:
     if missing:
         raise ConfigError(f"{path} lacks {', '.join(missing)}")
     return content
+
+
+def _check_events(path: Path, text: str) -> None:
+    """Refuse what makes a small file large or deep: NASLib reads it again, and without bounds.
+
+    Raises:
+        ConfigError: if the file is too large or too deep, or refers to a part of itself.
+    """
+    if len(text) > MAX_BYTES:
+        raise ConfigError(f"{path} has more than {MAX_BYTES:,} bytes")
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise ConfigError(f"{path} refers to itself by *{event.anchor}; write the value out")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ConfigError(f"{path} is nested in more than {MAX_DEPTH} levels")
 
 
 def _checked_overrides(content: dict[str, Any], overrides: list[str], path: Path) -> list[str]:

@@ -1,9 +1,7 @@
-"""NASLib's `dataset_api` from a CSV, looked up when queried, validation and test kept apart."""
+"""NASLib's `dataset_api` from a table's file, looked up when queried; test values kept apart."""
 
 from __future__ import annotations
 
-import csv
-import gzip
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +13,7 @@ from naslib_diffusion.plugins.naslib.spaces import TransNASBench101Cells
 
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.nasbench201 import Cell
-from naslib_diffusion.tables import Table, load_csv
-from naslib_diffusion.tables.table import TableError
+from naslib_diffusion.tables import Table, TableError, column_names, load_table
 
 TEST_DATA = "nb201_test_data"
 """Key of the test accuracies beside NASLib's own "nb201_data"; see `split`."""
@@ -57,7 +54,7 @@ class Measurements:
             return float(UNKNOWN)
         if column not in self._tables:
             try:
-                self._tables[column] = load_csv(self.path, self.space, column)
+                self._tables[column] = load_table(self.path, self.space, column, missing="skip")
             except TableError as error:
                 raise ConfigError(str(error)) from None
         try:
@@ -133,10 +130,10 @@ def table_api(
     test: str | None = None,
     train_time: str | None = None,
 ) -> dict[str, Any]:
-    """Return a `dataset_api` that looks up what is queried in a CSV.
+    """Return a `dataset_api` that looks up what is queried in a table's file.
 
     Args:
-        path: the table, with a column `arch`; see docs/naslib.md.
+        path: the table, with a column of architectures; see docs/naslib.md.
         search_space: "nasbench201" or "transbench101_micro".
         dataset: of the config: what the columns are guessed from, or the task of TransNAS-Bench.
         validation: column of the accuracies that are optimised; guessed unless told, as
@@ -148,7 +145,10 @@ def table_api(
         ConfigError: if the table or a column is missing, or the search space has no tables.
     """
     path = Path(path)
-    names = _header(path)
+    try:
+        names = column_names(path)
+    except TableError as error:
+        raise ConfigError(str(error)) from None
     kind = dataset.lower().removesuffix("-120").replace("-", "")
     guesses = {part: (f"{kind}_{part}_200", f"{kind}_{part}") for part in ("val", "test")}
     columns = Columns(
@@ -173,19 +173,6 @@ def table_api(
     )
 
 
-def _header(path: Path) -> list[str]:
-    """Return the names of a table's columns."""
-    try:
-        with path.open("rb") as raw:
-            zipped = raw.read(2) == b"\x1f\x8b"
-        opener = gzip.open if zipped else open
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-            return [name.strip() for name in next(csv.reader(file), [])]
-    except (OSError, csv.Error, UnicodeDecodeError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"cannot read table {path}: {reason}") from None
-
-
 def _column(
     path: Path,
     names: list[str],
@@ -207,5 +194,5 @@ def _column(
         return wanted
     else:
         problem = f"{wanted!r} is not a column of {path}"
-    others = ", ".join(name for name in names if name != "arch")
+    others = ", ".join(name for name in names if name)
     raise ConfigError(f"{problem}; it has: {others}")

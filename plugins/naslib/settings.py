@@ -11,7 +11,7 @@ from naslib_diffusion.search.strategies import GuidedStrategy, Request
 from naslib_diffusion.spaces import Space
 from naslib_diffusion.surrogates import SURROGATES, make_surrogate
 from naslib_diffusion.surrogates.prior import EarlierSearch
-from naslib_diffusion.tables import load_csv
+from naslib_diffusion.tables import load_table
 from naslib_diffusion.tables.table import TableError
 
 NO_PRIOR = "none"
@@ -94,7 +94,7 @@ class Settings:
         for entry in self.prior.split(","):
             path, _, column = entry.strip().partition(":")
             try:
-                table = load_csv(path, space, column or None)
+                table = load_table(path, space, column or None)
             except TableError as error:
                 raise ConfigError(f"search.prior: {error}") from None
             surrogate = make_surrogate(self.surrogate, space)

@@ -1,12 +1,16 @@
 """Benchmarks against published anchors, and pickles that must not run anything."""
 
 import bz2
+import contextlib
 import csv
 import gzip
 import importlib
+import io
 import os
 import pickle
 import statistics
+import struct
+import tracemalloc
 import types
 from pathlib import Path
 
@@ -15,9 +19,15 @@ import pytest
 import torch
 
 from naslib_diffusion.spaces import NASBench201
-from naslib_diffusion.tables import TableError, benchmark, benchmark_names, read_pickle
+from naslib_diffusion.tables import (
+    TableError,
+    benchmark,
+    benchmark_names,
+    load_pickle,
+    read_pickle,
+)
 from naslib_diffusion.tables import analog as analog_module
-from naslib_diffusion.tables.pickles import UnsafePickleError
+from naslib_diffusion.tables.pickles import NUMPY_NUMBERS, Metered, UnsafePickleError
 
 SPACE = NASBench201()
 BEST = {"cifar10": 91.607, "cifar100": 73.493, "imagenet16": 46.733}
@@ -215,3 +225,55 @@ def test_a_missing_api_package_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(TableError, match="needs the package nats-bench: pip install nats-bench"):
         benchmark("nats-bench/cifar10", api_file=tmp_path)
+
+
+def opcode(name: bytes, text: str) -> bytes:
+    return name + struct.pack("<I", len(text)) + text.encode()
+
+
+def forged(kind: str, state: bytes, data: bytes) -> bytes:
+    """A NumPy scalar whose type says what it likes."""
+    dtype = b"cnumpy\ndtype\n" + opcode(b"X", kind) + b"K\x00K\x01\x87R" + state
+    scalar = b"cnumpy.core.multiarray\nscalar\n" + dtype
+    return b"\x80\x02" + scalar + b"B" + struct.pack("<I", len(data)) + data + b"\x86R."
+
+
+HOSTILE = {
+    "pointer": forged("O8", b"", struct.pack("<Q", 0x4141414141414141)),
+    "overflow": forged(
+        "f8", b"(K\x03X\x01\x00\x00\x00<NNNJ\x00\x00\x10\x00K\x08K\x00tb", b"B" * 9
+    ),
+    "memo": b"\x80\x02Nr\xff\xff\xff\x7f.",
+    "bytes": b"\x80\x04\x8e" + struct.pack("<Q", 5 * 10**9) + b".",
+    "array": b"\x80\x05\x96" + struct.pack("<Q", 5 * 10**9) + b".",
+    "frame": b"\x80\x04\x95" + struct.pack("<Q", 5 * 10**9) + b".",
+    "long": b"\x80\x02\x8b\xff\xff\xff\x7f.",
+    "class": b"\x80\x02cnumpy\ndtype\n}X\x01\x00\x00\x00aNsb.",
+    "extension": b"\x80\x02\x82\x01.",
+    "deep": b"\x80\x02" + b"(" * 10**6 + b".",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_forged_pickle_neither_crashes_nor_takes_memory(name):
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(ValueError):
+            assert load_pickle(io.BytesIO(HOSTILE[name]), NUMPY_NUMBERS) is None
+        assert tracemalloc.get_traced_memory()[1] < 2**28 or name == "bytes"
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_compressed_pickle_is_read_so_far_and_no_further():
+    many = Metered(io.BytesIO(b"\x80\x02(" + b"]" * 10**7 + b"l."), 1000)
+    with pytest.raises(ValueError, match="asks for more memory than a file of its size may"):
+        load_pickle(many)
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_numbers_of_numpy_are_read_as_python_numbers(protocol):
+    numbers = [np.float64(1.5), np.float32(0.25), np.int64(-7), np.bool_(True)]
+    read = load_pickle(io.BytesIO(pickle.dumps(numbers, protocol)), NUMPY_NUMBERS)
+    assert read == [1.5, 0.25, -7, True]
+    assert not any(isinstance(value, np.generic) for value in read)

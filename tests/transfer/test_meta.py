@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import safetensors
 import safetensors.torch
 import torch
 from scipy.stats import spearmanr
@@ -10,9 +11,9 @@ from scipy.stats import spearmanr
 from naslib_diffusion import Search
 from naslib_diffusion.spaces import MobileNetV3, NASBench201, NASBenchGraph, Subset
 from naslib_diffusion.surrogates.prior import AdaptivePrior
-from naslib_diffusion.tables import benchmark, load_csv
+from naslib_diffusion.tables import benchmark, load_table
 from naslib_diffusion.transfer.adapted import AdaptedSurrogate, Residual
-from naslib_diffusion.transfer.meta import KEY, MetaConfig, MetaSurrogate
+from naslib_diffusion.transfer.meta import KEY, SHIPPED, MetaConfig, MetaSurrogate
 from naslib_diffusion.transfer.priors import load_priors
 
 SPACE = NASBench201()
@@ -116,7 +117,7 @@ def _huge(path):
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (lambda path: path.write_bytes(b"x"), "cannot read prior"),
+        (lambda path: path.write_bytes(b"x"), "is not a whole safetensors file"),
         (_foreign, "not a prior of this package"),
         (_huge, "damaged"),
     ],
@@ -126,6 +127,65 @@ def test_bad_files_are_refused_in_one_line(tmp_path, write, message):
     with pytest.raises(ValueError, match=message) as error:
         MetaSurrogate.load(tmp_path / "a.safetensors", SPACE)
     assert "\n" not in str(error.value)
+
+
+def _change(header, tensors, what):
+    """Change one thing of a file that is right otherwise."""
+    part, name, value = what
+    if part == "tensors":
+        tensors[name][0] = value
+    elif part == "header":
+        header[name] = value
+    else:
+        header[part][name] = value
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        (("header", "format", 999), "has format 999, newer than 1"),
+        (("header", "format", None), "no format number"),
+        (("residual", "lengths", [2.0]), "its residual needs 2 lengths"),
+        (("residual", "lengths", ["x", 1]), "damaged"),
+        (("residual", "noise", -1.0), "positive scales"),
+        (("residual", "variance", float("nan")), "positive scales"),
+        (("config", "inputs", 46), "it has 46 features"),
+        (("config", "width", 10**9), "layers of 1000000000 units"),
+        (("config", "width", "wide"), "damaged"),
+        (("config", "extra", 1), "damaged"),
+        (("header", "residual", []), "damaged"),
+        (("header", "facts", [1]), "damaged"),
+        (("tensors", "spread", 0.0), "spreads of its features must be positive"),
+        (
+            ("tensors", "layers.0.weight", float("nan")),
+            "layers.0.weight holds values that are not",
+        ),
+        (("tensors", "center", float("inf")), "center holds values that are not finite"),
+    ],
+)
+def test_whatever_is_wrong_with_a_prior_is_said_before_it_is_used(tmp_path, what, message):
+    path = tmp_path / "a.safetensors"
+    with safetensors.safe_open(SHIPPED / "nasbench201.safetensors", framework="pt") as file:
+        header = json.loads(file.metadata()[KEY])
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+    _change(header, tensors, what)
+    safetensors.torch.save_file(tensors, path, {KEY: json.dumps(header)})
+    with pytest.raises(ValueError, match=message) as error:
+        MetaSurrogate.load(path, SPACE)
+    assert "a.safetensors" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_sparse_file_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / "a.safetensors"
+    size = 6 * 10**9
+    header = {"a": {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}}
+    with path.open("wb") as file:
+        text = json.dumps(header).encode()
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + size)
+    with pytest.raises(ValueError, match="at most 268,435,456 are read"):
+        MetaSurrogate.load(path, SPACE)
 
 
 def test_wrong_space_is_refused(network, tmp_path):
@@ -149,7 +209,7 @@ def test_tables_are_priors_too(tmp_path):
 
 @pytest.mark.parametrize(("column", "limit"), [("cifar10_test_200", 10), ("cifar100_test_200", 8)])
 def test_shipped_prior_finds_the_best_cell_soon(nasbench201_csv, column, limit):
-    table = load_csv(nasbench201_csv, SPACE, column)
+    table = load_table(nasbench201_csv, SPACE, column)
     search = Search(SPACE, prior=MetaSurrogate.load("default", SPACE), seed=0)
     for _ in range(limit):
         (cell,) = search.ask()

@@ -371,3 +371,22 @@ class TestOverrides:
         )
         with pytest.raises(ConfigError, match=r"unknown optimizer 'bo'; known: .*rs"):
             configuration.read_config(path, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: &a [1, 1]\nb: [*a, *a]\n", r"refers to itself by \*a; write the value out"),
+        ("a: 2024-99-99\n", "is not YAML: month must be in"),
+        ("[" * 5000, "nested in more than 16 levels"),
+        ("a: " + "9" * 5000, "is not YAML: Exceeds the limit"),
+        ("a: " + "x" * 300_000, "more than 262,144 bytes"),
+    ],
+)
+def test_configs_that_grow_when_they_are_read(tmp_path, text, message):
+    path = tmp_path / "hostile.yaml"
+    path.write_text(text)
+    with pytest.raises(configuration.ConfigError, match=message) as error:
+        configuration.read_config(path, [])
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)

@@ -20,7 +20,7 @@ from naslib_diffusion.plugins.naslib.spaces import codec_for
 
 from naslib_diffusion import cli
 from naslib_diffusion.spaces import NASBench201
-from naslib_diffusion.tables import load_csv
+from naslib_diffusion.tables import load_table
 
 pytestmark = [
     pytest.mark.skipif(
@@ -52,7 +52,7 @@ def trajectory(outcome):
 
 
 def column(path, name):
-    return load_csv(path, NASBench201(), name)
+    return load_table(path, NASBench201(), name)
 
 
 def test_search_and_evaluate_end_to_end(naslib_run, nasbench201_csv):
