@@ -17,7 +17,7 @@ FEATURES = "nearest class mean of pretrained features"
 MOST = 5000
 """Images that a baseline learns from, at most."""
 
-MOST_SEEN = 1000
+MOST_SEEN = 500
 """Images that are shown to the pretrained network, at most, of each part."""
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from naslib_diffusion.transfer import recipe_for
+from naslib_diffusion.transfer import Recipe, recipe_for
 from naslib_diffusion.transfer.augment import augment, mirror_is_harmless, usual_crop
 from naslib_diffusion.transfer.images import ImageSet
 from naslib_diffusion.transfer.recipe import PRESETS, usual_batch
@@ -60,7 +60,7 @@ def test_recipe_of_cifar_is_that_of_nasbench201():
     images = torch.zeros((), dtype=torch.uint8).expand(25_000, 3, 32, 32)
     known = ImageSet(images, rows, tuple("0123456789"), mirrored=True)
     recipe = recipe_for(known, "paper")
-    assert recipe == type(recipe)()
+    assert recipe == Recipe()
 
 
 def test_what_is_given_counts():
@@ -69,6 +69,17 @@ def test_what_is_given_counts():
     recipe = recipe_for(ImageSet(images, labels, ("a", "b")), "standard", seed=5, given=given)
     assert (recipe.epochs, recipe.flip, recipe.seed) == (3, False, 5)
     assert recipe.channels == PRESETS["standard"]["channels"]
+
+
+def test_rate_falls_along_a_cosine():
+    weight = torch.nn.Linear(1, 1)
+    ours, theirs = Recipe(lr=0.3).optimizer(weight), Recipe(lr=0.3).optimizer(weight)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(theirs, 7)
+    for step in range(7):
+        Recipe(lr=0.3).set_rate(ours, step / 7)
+        assert ours.param_groups[0]["lr"] == pytest.approx(theirs.param_groups[0]["lr"])
+        theirs.step()
+        schedule.step()
 
 
 def test_shifts_and_mirrors_keep_the_pixels():
