@@ -50,6 +50,10 @@ def _comparison(summary: Mapping[str, Any]) -> list[tuple[str, float, bool]]:
 
 
 def _standard_error(summary: Mapping[str, Any]) -> float:
-    """Return the standard error of the accuracy, in points: it is a share of some images."""
-    share = summary["best"]["value"] / 100
-    return 100 * math.sqrt(share * (1 - share) / summary["held_out"])
+    """Return the standard error of the accuracy, in points.
+
+    By Laplace's rule of succession, so that it is not zero where all images are right.
+    """
+    n = summary["held_out"]
+    share = (n * summary["best"]["value"] / 100 + 1) / (n + 2)
+    return 100 * math.sqrt(share * (1 - share) / n)

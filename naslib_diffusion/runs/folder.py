@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from naslib_diffusion.runs.settings import Settings
-from naslib_diffusion.runs.trials import Evaluation, recover_trials
+from naslib_diffusion.runs.trials import Evaluation, mend_trials, read_trials
 from naslib_diffusion.runtime.files import write_atomically
 
 
@@ -78,11 +78,14 @@ class RunFolder:
             RunError: if the file does not belong to a run with these settings.
         """
         try:
-            return _by_seed(self.trials, recover_trials(self.trials), settings)
+            trials = read_trials(self.trials)
+            saved = _by_seed(self.trials, trials, settings)
+            mend_trials(self.trials, trials)
         except OSError as error:
             raise RunError(f"cannot resume {self.trials}: {error.strerror}") from None
         except ValueError as error:
             raise RunError(f"cannot resume: {error}") from None
+        return saved
 
 
 def _by_seed(

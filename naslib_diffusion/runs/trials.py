@@ -54,11 +54,13 @@ class TrialLog:
 
 
 def read_trials(path: Path) -> list[Evaluation]:
-    """Read what a `TrialLog` wrote; a last line that was cut short is left out.
+    """Read what a `TrialLog` wrote, if anything; a last line that was cut short is left out.
 
     Raises:
         ValueError: if any other line is not an evaluation; says which.
     """
+    if not path.exists():
+        return []
     text = path.read_bytes().decode(errors="replace")
     records = list(csv.reader(io.StringIO(text, newline="")))
     if records and not text.endswith("\n"):
@@ -77,19 +79,11 @@ def read_trials(path: Path) -> list[Evaluation]:
     return trials
 
 
-def recover_trials(path: Path) -> list[Evaluation]:
-    """Read what a `TrialLog` wrote, if anything, and leave the file fit to be appended to.
-
-    Raises:
-        ValueError: as `read_trials`.
-    """
-    if not path.exists():
-        return []
-    trials = read_trials(path)
+def mend_trials(path: Path, trials: Iterable[Evaluation]) -> None:
+    """Make the file hold just the trials that were read from it, fit to be appended to."""
     whole = format_trials(trials)
-    if path.read_bytes() != whole:
+    if path.exists() and path.read_bytes() != whole:
         write_atomically(path, whole)
-    return trials
 
 
 def format_trials(trials: Iterable[Evaluation]) -> bytes:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from naslib_diffusion.runs.folder import RunError, RunFolder
-from naslib_diffusion.runs.trials import Evaluation, TrialLog, recover_trials
+from naslib_diffusion.runs.trials import Evaluation, TrialLog, mend_trials, read_trials
 from naslib_diffusion.runtime.files import write_atomically
 from naslib_diffusion.search import Search
 from naslib_diffusion.spaces import NASBench201
@@ -91,14 +91,17 @@ class ImageRun(RunFolder):
         if changed:
             raise RunError(f"cannot resume with other settings: {'; '.join(changed)}")
         try:
-            done = recover_trials(self.trials)
+            done = read_trials(self.trials)
         except ValueError as error:
             raise RunError(f"cannot resume: {error}") from None
+        if [(t.seed, t.step) for t in done] != [(settings.seed, i + 1) for i in range(len(done))]:
+            raise RunError(f"cannot resume: {self.trials} has rows out of place for this run")
         if len(done) > settings.budget:
             raise RunError(
                 f"cannot resume: {len(done)} cells are trained, more than --budget "
                 f"{settings.budget}"
             )
+        mend_trials(self.trials, done)
         if old != new:
             write_atomically(self.settings, (json.dumps(new, indent=2) + "\n").encode())
         return done
