@@ -247,7 +247,8 @@ def acquisition(machine: Machine) -> Rows:
 def cell_training(machine: Machine) -> Rows:
     """Measure the training of a cell on images, beside bare steps."""
     from naslib_diffusion.transfer.images import ImageSet
-    from naslib_diffusion.transfer.training import Recipe, train_cell
+    from naslib_diffusion.transfer.recipe import Recipe
+    from naslib_diffusion.transfer.training import train_cell
 
     device = machine.devices[0]
     small = machine.quick or device == "cpu"

@@ -11,7 +11,6 @@ import csv
 import gzip
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -32,50 +31,38 @@ from tqdm import tqdm
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.nasbench201 import Cell
 from naslib_diffusion.transfer.network import CellNetwork
+from naslib_diffusion.transfer.recipe import Recipe
 
 COLUMNS = ("job", "task", "arch", "accuracy")
 CLASSES = 10
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How each cell is trained: SGD with Nesterov momentum and a cosine schedule."""
+RECIPE = Recipe(channels=8, cells=1, batch_size=32, flip=False, crop=0)
+"""Of each training; its length is `STEPS`, since the tasks of a job differ in their images."""
 
-    channels: int = 8
-    cells: int = 1
-    copies: int = 8
-    steps: int = 100
-    batch_size: int = 32
-    lr: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
+STEPS = 100
+COPIES = 8
+"""Tasks that a job trains a cell on."""
 
 
-def train_cell(cell: Cell, tasks: list[ImageTask], recipe: Recipe, seed: int) -> list[float]:
+def train_cell(cell: Cell, tasks: list[ImageTask], seed: int) -> list[float]:
     """Train `cell` on each task; return test accuracies in percent, NaN for one that diverged."""
     random = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = CellNetwork(
-            cell, CLASSES, channels=recipe.channels, cells=recipe.cells, copies=len(tasks)
+            cell, CLASSES, channels=RECIPE.channels, cells=RECIPE.cells, copies=len(tasks)
         )
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        recipe.lr,
-        momentum=recipe.momentum,
-        nesterov=True,
-        weight_decay=recipe.weight_decay,
-    )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.steps)
-    for _ in range(recipe.steps):
-        images, labels = _batch([task.train for task in tasks], recipe.batch_size, random)
+    optimizer = RECIPE.optimizer(network)
+    for step in range(STEPS):
+        RECIPE.set_rate(optimizer, step / STEPS)
+        images, labels = _batch([task.train for task in tasks], RECIPE.batch_size, random)
         logits = network(images).view(len(images), len(tasks), CLASSES)
         loss = functional.cross_entropy(logits.permute(0, 2, 1), labels, reduction="none")
         optimizer.zero_grad()
         loss.mean(0).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        schedule.step()
     return _accuracies(network.eval(), tasks)
 
 
@@ -165,19 +152,19 @@ def main(
     if table is not None:
         click.echo(f"{table}: {join_results(out, table)} trainings")
         return
-    recipe, specs = Recipe(), draw_specs(count, seed)
+    specs = draw_specs(count, seed)
     out.mkdir(parents=True, exist_ok=True)
     _write_specs(out / "tasks.csv", specs)
-    groups, cells = by_resolution(specs, recipe.copies), job_cells(jobs, seed)
+    groups, cells = by_resolution(specs, COPIES), job_cells(jobs, seed)
     tasks = {i: make_task(specs[i], fashion) for group in groups for i in group}
     path, start = out / "triples.csv", time.monotonic()
-    done = finished_jobs(path, recipe.copies)
+    done = finished_jobs(path, COPIES)
     with path.open("a", newline="") as file, tqdm(total=jobs, initial=done, unit="job") as bar:
         for job in range(done, jobs):
             if minutes is not None and time.monotonic() - start > 60 * minutes:
                 break
             group = groups[job % len(groups)]
-            values = train_cell(cells[job], [tasks[i] for i in group], recipe, seed=job)
+            values = train_cell(cells[job], [tasks[i] for i in group], seed=job)
             rows = [(job, i, cells[job], v) for i, v in zip(group, values, strict=True)]
             csv.writer(file, lineterminator="\n").writerows(rows)
             file.flush()

@@ -17,8 +17,9 @@ from naslib_diffusion.surrogates.prior import Prior
 from naslib_diffusion.transfer.dataset import describe, image_encoder
 from naslib_diffusion.transfer.images import ImageSet
 from naslib_diffusion.transfer.priors import load_priors
+from naslib_diffusion.transfer.recipe import PRESETS, Preset, recipe_for
 from naslib_diffusion.transfer.task_kernel import TaskKernelSurrogate
-from naslib_diffusion.transfer.training import Recipe, train_cell
+from naslib_diffusion.transfer.training import train_cell
 
 RANDOM = "random"
 PRIORS = ("cells", "images", "both")
@@ -51,13 +52,16 @@ def one_seed(
     fashion: Path,
     learned: TaskKernelSurrogate | None,
     budgets: Mapping[str, int],
-    recipe: Recipe,
+    preset: Preset,
+    given: Mapping[str, int | None],
+    seed: int,
 ) -> dict[str, dict[str, float]]:
     """Run all searches on one split; by name what the cell of best validation accuracy does."""
     torch.set_num_threads(1)
-    space, seed = NASBench201(), recipe.seed
+    space = NASBench201()
     rest, test = image_set(source, sizes[0], sizes[1], fashion, seed).split(0.3, seed)
     train, valid = rest.split(0.25, seed)
+    recipe = recipe_for(train, preset, seed=seed, given=given)
     cells = load_priors(["default"], space)
     priors: dict[str, Sequence[Prior]] = {"cells": cells}
     if learned is not None:
@@ -107,9 +111,17 @@ def summarise(
 @click.option("--prior", "priors", multiple=True, type=click.Choice(PRIORS), help="Only these.")
 @click.option("--guided", "guided_budget", default=2, show_default=True, help="Trained cells.")
 @click.option("--random", "random_budget", default=20, show_default=True, help="Trained cells.")
-@click.option("--epochs", default=10, show_default=True)
-@click.option("--channels", default=8, show_default=True)
-@click.option("--cells", default=1, show_default=True)
+@click.option(
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    default="quick",
+    show_default=True,
+    help="As of `transfer --data`.",
+)
+@click.option("--epochs", type=int, help="Of each training.  [default: by --preset]")
+@click.option("--channels", type=int, help="Of the first stage.  [default: by --preset]")
+@click.option("--cells", type=int, help="In each stage.  [default: by --preset]")
+@click.option("--crop", type=int, help="Pixels of random shifts.  [default: by the size]")
 @click.option("--seeds", default=10, show_default=True, help="Of images, splits and trainings.")
 @click.option("--processes", default=1, show_default=True, help="Seeds at the same time.")
 @fashion_option
@@ -122,9 +134,11 @@ def main(
     priors: tuple[str, ...],
     guided_budget: int,
     random_budget: int,
-    epochs: int,
-    channels: int,
-    cells: int,
+    preset: Preset,
+    epochs: int | None,
+    channels: int | None,
+    cells: int | None,
+    crop: int | None,
     seeds: int,
     processes: int,
     fashion: Path,
@@ -138,17 +152,17 @@ def main(
     """
     budgets = dict.fromkeys(priors or PRIORS, guided_budget) | {RANDOM: random_budget}
     learned = learn(source, fashion, meta) if {"images", "both"} & budgets.keys() else None
+    given = {"epochs": epochs, "channels": channels, "cells": cells, "crop": crop}
     jobs = [
-        (source, (per_class, size), fashion, learned, budgets,
-         Recipe(epochs=epochs, batch_size=32, channels=channels, cells=cells, flip=False, crop=1,
-                seed=seed))
+        (source, (per_class, size), fashion, learned, budgets, preset, given, seed)
         for seed in range(seeds)
-    ]  # fmt: skip
+    ]
     rows = summarise(run_all(one_seed, jobs, processes, source), budgets)
     note = "gain: over random search, paired by seed; its standard error in brackets"
-    show(f"{source}, {per_class} images of each class, {epochs} epochs, {seeds} seeds", rows,
-         [note])  # fmt: skip
-    save(out, f"transfer_{source}", rows, seeds=seeds, per_class=per_class, recipe=jobs[0][-1])
+    title = f"{source}, {per_class} images of each class, preset {preset}, {seeds} seeds"
+    show(title, rows, [note])
+    facts = {"seeds": seeds, "per_class": per_class, "preset": preset, "given": given}
+    save(out, f"transfer_{source}", rows, **facts)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ IMAGE_ONLY = frozenset(
     [
         "size",
         "holdout",
+        "preset",
         "epochs",
         "batch_size",
         "lr",
@@ -36,6 +37,7 @@ IMAGE_ONLY = frozenset(
         "cells",
         "flip",
         "crop",
+        "threads",
         "device",
         "export",
     ]
@@ -50,26 +52,39 @@ def image_options(command: Any) -> Any:
         click.option(
             "--data",
             metavar="FOLDER",
-            help="Your images, a subfolder per class: each proposed cell is trained on them. Or "
-            "cifar10:FOLDER, cifar100:, aircraft: or pets:, which torchvision keeps in FOLDER.",
+            help="Your images, a subfolder per class (or train/ and val/ with such): each "
+            "proposed cell is trained on them. Or cifar10:FOLDER, cifar100:, aircraft: or pets:, "
+            "which torchvision keeps in FOLDER.",
         ),
         click.option("--size", metavar="N", type=click.IntRange(4, 512),
                      help="Scale images to N x N.  [default: their own size, 8 to 32]"),
         click.option("--holdout", type=click.FloatRange(0, 0.9, min_open=True), default=0.2,
-                     help="Share of each class that measures accuracy.", **number),
-        click.option("--epochs", type=POSITIVE, default=200, help="Of each training.", **number),
-        click.option("--batch-size", type=click.IntRange(2), default=256, **number),
-        click.option("--lr", type=click.FloatRange(0, min_open=True), default=0.1, **number),
+                     help="Share of each class that measures accuracy, if the folder has no val/.",
+                     **number),
+        click.option("--preset", type=click.Choice(["quick", "standard", "paper"]),
+                     default="quick", show_default=True,
+                     help="Epochs, channels and cells: 20, 8, 1; 60, 16, 2; or 200, 16, 5."),
+        click.option("--epochs", metavar="N", type=POSITIVE,
+                     help="Of each training.  [default: by --preset]"),
+        click.option("--batch-size", metavar="N", type=click.IntRange(2),
+                     help="Images of a step.  [default: by the number of images, 16 to 256]"),
+        click.option("--lr", type=click.FloatRange(0, min_open=True), default=0.1,
+                     help="Learning rate at the start.", **number),
         click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), default=0.9,
-                     **number),
-        click.option("--weight-decay", type=click.FloatRange(0), default=5e-4, **number),
-        click.option("--channels", type=click.IntRange(1, 1024), default=16,
-                     help="Of the first stage.", **number),
-        click.option("--cells", type=click.IntRange(1, 50), default=5, help="In each stage.",
-                     **number),
-        click.option("--flip/--no-flip", default=True, help="Mirror images at random."),
-        click.option("--crop", type=click.IntRange(0, 64), default=4,
-                     help="Shift images at random, by so many pixels at most.", **number),
+                     help="Of stochastic gradient descent.", **number),
+        click.option("--weight-decay", type=click.FloatRange(0), default=5e-4,
+                     help="L2 penalty of the weights.", **number),
+        click.option("--channels", metavar="N", type=click.IntRange(1, 1024),
+                     help="Of the first stage.  [default: by --preset]"),
+        click.option("--cells", metavar="N", type=click.IntRange(1, 50),
+                     help="In each stage.  [default: by --preset]"),
+        click.option("--flip/--no-flip", default=None,
+                     help="Mirror images at random.  [default: where the images allow it]"),
+        click.option("--crop", metavar="N", type=click.IntRange(0, 64),
+                     help="Shift images at random, by so many pixels at most.  [default: an "
+                     "eighth of the size, none below 16 pixels]"),
+        click.option("--threads", metavar="N", type=POSITIVE,
+                     help="CPU threads.  [default: as many as pay off, by a timed step]"),
         click.option("--device", default="cpu", show_default=True, help="cpu or cuda."),
         click.option("--export", type=click.Choice(["onnx", "pt"]), multiple=True,
                      help="Export the best network: ONNX or TorchScript."),
@@ -136,7 +151,7 @@ def transfer(
       naslib-diffusion transfer --table mine.csv --objective accuracy --out runs/mine
       naslib-diffusion transfer --data photos --out runs/photos
       naslib-diffusion transfer --data cifar10:downloads --device cuda --out runs/cifar10
-      naslib-diffusion transfer --data photos --epochs 20 --channels 8 --cells 1 --out runs/quick
+      naslib-diffusion transfer --data photos --preset standard --out runs/standard
       naslib-diffusion transfer --table mine.csv --prior other.csv:accuracy --out runs/mine
     """
     given = click.core.ParameterSource.COMMANDLINE

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,32 @@ if TYPE_CHECKING:
     from naslib_diffusion.runs import Evaluation
     from naslib_diffusion.transfer.image_search import ImageRun, ImageSettings
     from naslib_diffusion.transfer.images import ImageSet
+    from naslib_diffusion.transfer.timing import Pace
 
 BUDGET = 5
 """Cells to train, unless told."""
 
-RECIPE = ("epochs", "batch_size", "lr", "momentum", "weight_decay", "channels", "cells")
+RECIPE = (
+    *("epochs", "batch_size", "lr", "momentum", "weight_decay", "channels", "cells"),
+    *("flip", "crop"),
+)
+"""Options that are fields of `Recipe`."""
+
+INSTALL = "pip install 'naslib-diffusion[transfer]'"
+
+
+@dataclass(frozen=True)
+class _Task:
+    """All that is known before the first training."""
+
+    images: ImageSet
+    settings: ImageSettings
+    prior: Sequence[Any]
+    baselines: Mapping[str, float]
+    pace: Pace
+    device: str
+    left_out: bool
+    """Whether the prior that looks at the images lacks its packages."""
 
 
 def run_images(params: dict[str, Any], *, explicit: Sequence[str]) -> None:
@@ -29,73 +51,107 @@ def run_images(params: dict[str, Any], *, explicit: Sequence[str]) -> None:
         params: the options by name.
         explicit: names of those that the user gave.
     """
-    _refuse_table_options(explicit)
+    from naslib_diffusion.runs import RunError
+    from naslib_diffusion.runtime.threads import threads
     from naslib_diffusion.transfer.image_search import ImageRun
 
-    start, out = time.perf_counter(), params["out"]
-    if out is None:
-        raise UserError("--data needs --out, the folder of the results")
-    images, settings, prior = _prepare(params)
-    run = ImageRun(out)
+    start, quiet = time.perf_counter(), params["quiet"]
+    _check_options(params, explicit)
+    run = ImageRun(params["out"])
     try:
-        done = run.start(settings, params["resume"])
-    except ValueError as error:
+        if not params["resume"]:
+            run.refuse_used()
+        task = _prepare(params, run, "holdout" in explicit)
+        done = run.resume(task.settings) if params["resume"] else []
+        if not params["resume"]:
+            run.start(task.settings)
+    except RunError as error:
         raise UserError(str(error)) from None
-    quiet = params["quiet"]
     if not quiet:
-        _announce(images, settings, len(done))
-    trials = _search(images, settings, prior, run, done, params["device"], quiet)
-    _finish(images, settings, trials, run, start, params["export"], quiet)
+        _announce(task, len(done))
+    with threads(task.pace.threads):
+        trials = _search(task, run, done, quiet)
+    _finish(task, trials, run, start, params["export"], quiet)
 
 
-def _refuse_table_options(explicit: Sequence[str]) -> None:
+def _check_options(params: dict[str, Any], explicit: Sequence[str]) -> None:
+    """Refuse what cannot work before anything is read."""
+    import torch
+
+    from naslib_diffusion.spaces import NASBench201
+    from naslib_diffusion.transfer.training import check_export
+
     wrong = {"table", "benchmark", "objective", "direction", "api_file", "seeds", "batch"}
     clash = sorted(wrong.intersection(explicit))
     if clash:
         name = clash[0].replace("_", "-")
         raise UserError(f"--{name} belongs to tables; --data trains on images")
-
-
-def _prepare(params: dict[str, Any]) -> tuple[ImageSet, ImageSettings, Sequence[Any]]:
-    """Read images and prior; refuse what cannot work before anything is written."""
-    import torch
-
-    from naslib_diffusion.spaces import NASBench201
-    from naslib_diffusion.transfer.image_search import ImageSettings, fingerprint
-    from naslib_diffusion.transfer.images import ImageError
-    from naslib_diffusion.transfer.priors import image_prior_names, load_image_priors
-    from naslib_diffusion.transfer.training import Recipe
-
-    data = params["data"]
+    if params["out"] is None:
+        raise UserError("--data needs --out, the folder of the results")
     if params["space"] not in (None, NASBench201.name):
         raise UserError(f"--data trains cells of nasbench201, not of {params['space']!r}")
     if params["device"].startswith("cuda") and not torch.cuda.is_available():
         raise UserError("--device cuda: there is no GPU that PyTorch can use")
+    for kind in params["export"]:
+        try:
+            check_export(f".{kind}")
+        except ValueError as error:
+            raise UserError(f"--export {kind}: {error}") from None
+
+
+def _prepare(params: dict[str, Any], run: ImageRun, own_holdout: bool) -> _Task:
+    """Read images and prior, settle the recipe, and time a step; nothing is written."""
+    import torch
+
+    from naslib_diffusion.transfer.baselines import baselines
+    from naslib_diffusion.transfer.dataset import has_image_encoder, image_encoder
+    from naslib_diffusion.transfer.priors import image_prior_names, load_image_priors
+    from naslib_diffusion.transfer.recipe import recipe_for
+    from naslib_diffusion.transfer.timing import measure_pace
+
     names = image_prior_names([name for name in params["prior"] if name != "none"])
+    seed, encoder = params["seed"], image_encoder() if has_image_encoder() else None
     try:
-        images = _read(data, params["size"], params["quiet"])
-        train, _ = images.split(params["holdout"], params["seed"])
-        prior = load_image_priors(names, train, params["seed"])
-    except (ValueError, ImageError) as error:
+        images = _read(params["data"], params["size"], params["quiet"])
+        if own_holdout and images.held is not None:
+            raise UserError("--holdout: the folder itself sets images aside, in its val/")
+        train, test = images.split(params["holdout"], seed)
+        prior = load_image_priors(names, train, seed)
+    except ValueError as error:
         raise UserError(str(error)) from None
-    recipe = Recipe(
-        **{name: params[name] for name in RECIPE},
-        flip=params["flip"],
-        crop=params["crop"],
-        seed=params["seed"],
+    recipe = recipe_for(
+        train, params["preset"], seed=seed, given={name: params[name] for name in RECIPE}
     )
-    settings = ImageSettings(
+    most, fixed = params["threads"] or torch.get_num_threads(), params["threads"] is not None
+    return _Task(
+        images,
+        _settings(params, images, names, recipe, run),
+        prior,
+        baselines(train, test, encoder),
+        measure_pace(train, recipe, params["device"], most, fixed),
+        params["device"],
+        left_out="default" in params["prior"] and encoder is None,
+    )
+
+
+def _settings(
+    params: dict[str, Any], images: ImageSet, names: tuple[str, ...], recipe: Any, run: ImageRun
+) -> ImageSettings:
+    from naslib_diffusion.transfer.image_search import ImageSettings, fingerprint
+
+    data, earlier = params["data"], run.budget() if params["resume"] else None
+    return ImageSettings(
         data=str(Path(data).absolute()) if Path(data).is_dir() else data,
-        budget=params["budget"] or BUDGET,
+        budget=params["budget"] or earlier or BUDGET,
         strategy=params["strategy"],
         prior=names or ("none",),
         size=images.images.shape[-1],
+        preset=params["preset"],
         holdout=params["holdout"],
         seed=params["seed"],
         recipe=recipe,
         fingerprint=fingerprint(images),
     )
-    return images, settings, prior
 
 
 def _read(data: str, size: int | None, quiet: bool) -> ImageSet:
@@ -109,58 +165,85 @@ def _read(data: str, size: int | None, quiet: bool) -> ImageSet:
     return load_images(Path(data), size, quiet=quiet)
 
 
-def _announce(images: ImageSet, settings: ImageSettings, done: int) -> None:
+def _announce(task: _Task, done: int) -> None:
+    """Say what is about to happen, how long it takes, and what there is to beat."""
+    from naslib_diffusion.transfer.timing import spoken
+
+    if task.left_out:
+        click.echo(f"note: prior `images` is left out; it needs: {INSTALL}", err=True)
+    images, settings, pace = task.images, task.settings, task.pace
+    recipe, left = settings.recipe, settings.budget - done
     skipped = f", {len(images.skipped)} files left out" if images.skipped else ""
     click.echo(
         f"{settings.data}: {len(images):,} images of {len(images.classes)} classes, "
         f"{settings.size} x {settings.size}{skipped}; {settings.budget} cells to train, "
         f"prior: {', '.join(settings.prior)}" + (f", {done} already done" if done else "")
     )
+    if images.held is not None:
+        click.echo(f"held out: the {int(images.held.sum()):,} images that the folder sets aside")
+    if images.levels is not None:
+        black, white = images.levels
+        click.echo(f"more than 8 bits: {black:g} becomes black, {white:g} white")
+    mirrored = "mirrored at random" if recipe.flip else "not mirrored"
+    shifted = f"shifted by up to {recipe.crop} pixels" if recipe.crop else "not shifted"
+    click.echo(
+        f"each training: {recipe.epochs} epochs, batches of {recipe.batch_size}, "
+        f"{recipe.channels} channels, {recipe.cells} cell{'s' * (recipe.cells > 1)} a stage; "
+        f"{mirrored}, {shifted}"
+    )
+    known = "; ".join(f"{name} {value:.2f} %" for name, value in task.baselines.items())
+    click.echo(f"to beat: {known}")
+    click.echo(
+        f"{left} training{'s' * (left != 1)} on {pace.threads} "
+        f"thread{'s' * (pace.threads > 1)}: at most about {spoken(left * pace.seconds)}"
+    )
 
 
-def _search(
-    images: ImageSet,
-    settings: ImageSettings,
-    prior: Sequence[Any],
-    run: ImageRun,
-    done: list[Evaluation],
-    device: str,
-    quiet: bool,
-) -> list[Evaluation]:
+def _search(task: _Task, run: ImageRun, done: list[Evaluation], quiet: bool) -> list[Evaluation]:
     """Train with a progress bar over epochs; on Ctrl-C say how to go on."""
     import sys
 
     from tqdm import tqdm
 
     from naslib_diffusion.transfer.image_search import search_images
+    from naslib_diffusion.transfer.timing import Remaining, spoken
 
-    epochs, trials = settings.recipe.epochs, list(done)
-    hidden = quiet or not sys.stderr.isatty()
-    with tqdm(total=epochs * settings.budget, initial=epochs * len(done), unit="epoch",
+    settings, trials = task.settings, list(done)
+    epochs = settings.recipe.epochs
+    total, left = epochs * settings.budget, task.pace.seconds * (settings.budget - len(done))
+    remaining, hidden = Remaining(total), quiet or not sys.stderr.isatty()
+    with tqdm(total=total, initial=epochs * len(done), unit="epoch",
               disable=hidden, dynamic_ncols=True, leave=False) as bar:  # fmt: skip
 
         def epoch_done(epoch: int, loss: float) -> None:
+            nonlocal left
+            position = epochs * len(trials) + epoch
+            left = remaining.after(position)
             bar.set_postfix_str(f"cell {len(trials) + 1}, loss {loss:.4f}", refresh=False)
-            bar.update(epochs * len(trials) + epoch - bar.n)
+            bar.update(position - bar.n)
 
         try:
             for trial in search_images(
-                images, settings, prior, run, done, device=device, epoch_done=epoch_done
-            ):
+                task.images, settings, task.prior, run, done,
+                device=task.device, epoch_done=epoch_done,
+            ):  # fmt: skip
                 trials.append(trial)
+                rest = f"  {spoken(left)} left" if len(trials) < settings.budget else ""
                 if not quiet:
-                    tqdm.write(f"{trial.step:4d}  {trial.value:6.2f} %  {trial.arch}", sys.stdout)
+                    line = f"{trial.step:4d}  {trial.value:6.2f} %  {trial.arch}{rest}"
+                    tqdm.write(line, sys.stdout)
         except KeyboardInterrupt:
             raise Interrupted(
                 f"{len(trials)} of {settings.budget} cells are trained; go on with the same "
                 "command and --resume"
             ) from None
+        except ValueError as error:
+            raise UserError(str(error)) from None
     return trials
 
 
 def _finish(
-    images: ImageSet,
-    settings: ImageSettings,
+    task: _Task,
     trials: list[Evaluation],
     run: ImageRun,
     start: float,
@@ -175,16 +258,13 @@ def _finish(
     from naslib_diffusion.transfer.image_search import summarise
     from naslib_diffusion.transfer.training import load_cell
 
-    summary = summarise(settings, images, trials, start)
+    summary = summarise(task.settings, task.images, trials, task.baselines, start)
     write_atomically(run.summary, (json.dumps(summary, indent=2) + "\n").encode())
     if summary["best"] is None:
         raise UserError("every training diverged; try a smaller --lr")
     write_atomically(run.report, render_image_report(summary, trials).encode())
     for kind in export:
-        try:
-            load_cell(run.best).export(run.path / f"best.{kind}")
-        except ValueError as error:
-            raise UserError(str(error)) from None
+        load_cell(run.best).export(run.path / f"best.{kind}")
     if not quiet:
         best = summary["best"]
         click.echo(f"best: {best['value']:.2f} %  {best['arch']}  ({run.best})")

@@ -27,6 +27,8 @@ def render_image_report(summary: Mapping[str, Any], trials: Sequence[Evaluation]
             (t, draw_cell(space.parse(t.arch)), math.isfinite(t.value))
             for t in sorted(trials, key=lambda t: (math.isnan(t.value), -t.value, t.step))
         ],
+        comparison=_comparison(summary),
+        error=_standard_error(summary),
         best=draw_cell(space.parse(summary["best"]["arch"])),
         settings={
             **summary["settings"],
@@ -38,3 +40,20 @@ def render_image_report(summary: Mapping[str, Any], trials: Sequence[Evaluation]
         radius=RADIUS,
         labels=LABELS,
     )
+
+
+def _comparison(summary: Mapping[str, Any]) -> list[tuple[str, float, bool]]:
+    """Return what the best cell is to be measured by, and itself, in order of accuracy."""
+    rows = [(name, value, False) for name, value in summary["baselines"].items()]
+    rows.append(("the best cell", summary["best"]["value"], True))
+    return sorted(rows, key=lambda row: row[1])
+
+
+def _standard_error(summary: Mapping[str, Any]) -> float:
+    """Return the standard error of the accuracy, in points.
+
+    By Laplace's rule of succession, so that it is not zero where all images are right.
+    """
+    n = summary["held_out"]
+    share = (n * summary["best"]["value"] / 100 + 1) / (n + 2)
+    return 100 * math.sqrt(share * (1 - share) / n)

@@ -5,14 +5,22 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any, Protocol
 
 from naslib_diffusion.runs.settings import Settings
-from naslib_diffusion.runs.trials import Evaluation, format_trials, read_trials
+from naslib_diffusion.runs.trials import Evaluation, mend_trials, read_trials
 from naslib_diffusion.runtime.files import write_atomically
 
 
 class RunError(ValueError):
     """A run cannot start, or go on, in this folder; the message is one line for the user."""
+
+
+class Stored(Protocol):
+    """Settings that can be kept."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a dictionary for JSON."""
 
 
 class RunFolder:
@@ -25,7 +33,7 @@ class RunFolder:
         self.summary = path / "summary.json"
         self.report = path / "report.html"
 
-    def start(self, settings: Settings) -> None:
+    def start(self, settings: Stored) -> None:
         """Create the folder for a new run.
 
         Raises:
@@ -69,13 +77,10 @@ class RunFolder:
         Raises:
             RunError: if the file does not belong to a run with these settings.
         """
-        if not self.trials.exists():
-            return {}
         try:
             trials = read_trials(self.trials)
             saved = _by_seed(self.trials, trials, settings)
-            if self.trials.read_bytes() != format_trials(trials):
-                write_atomically(self.trials, format_trials(trials))
+            mend_trials(self.trials, trials)
         except OSError as error:
             raise RunError(f"cannot resume {self.trials}: {error.strerror}") from None
         except ValueError as error:

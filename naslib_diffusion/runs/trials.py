@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from naslib_diffusion.runtime.files import append_whole, write_atomically
+
 COLUMNS = ("seed", "step", "arch", "value")
 
 
@@ -24,7 +26,7 @@ class Evaluation:
 
 
 class TrialLog:
-    """Appends evaluations to a file, each with one write, so that a kill loses at most the last.
+    """Appends evaluations to a file, each whole and on the disk before the next is begun.
 
     A context manager. A new file gets its header at once.
     """
@@ -32,12 +34,12 @@ class TrialLog:
     def __init__(self, path: Path) -> None:
         self._file = path.open("ab", buffering=0)
         if self._file.tell() == 0:
-            self._file.write(_line(COLUMNS))
+            append_whole(self._file, _line(COLUMNS))
 
     def append(self, evaluation: Evaluation) -> None:
-        """Write one evaluation."""
+        """Write one evaluation; raises OSError, and leaves the file as it was, if it cannot."""
         e = evaluation
-        self._file.write(_line((e.seed, e.step, e.arch, repr(e.value))))
+        append_whole(self._file, _line((e.seed, e.step, e.arch, repr(e.value))))
 
     def __enter__(self) -> Self:
         return self
@@ -52,11 +54,13 @@ class TrialLog:
 
 
 def read_trials(path: Path) -> list[Evaluation]:
-    """Read what a `TrialLog` wrote; a last line that was cut short is left out.
+    """Read what a `TrialLog` wrote, if anything; a last line that was cut short is left out.
 
     Raises:
         ValueError: if any other line is not an evaluation; says which.
     """
+    if not path.exists():
+        return []
     text = path.read_bytes().decode(errors="replace")
     records = list(csv.reader(io.StringIO(text, newline="")))
     if records and not text.endswith("\n"):
@@ -73,6 +77,13 @@ def read_trials(path: Path) -> list[Evaluation]:
                 break
             raise ValueError(f"{path}, record {number} is not an evaluation") from None
     return trials
+
+
+def mend_trials(path: Path, trials: Iterable[Evaluation]) -> None:
+    """Make the file hold just the trials that were read from it, fit to be appended to."""
+    whole = format_trials(trials)
+    if path.exists() and path.read_bytes() != whole:
+        write_atomically(path, whole)
 
 
 def format_trials(trials: Iterable[Evaluation]) -> bytes:

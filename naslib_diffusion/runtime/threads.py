@@ -54,6 +54,17 @@ _THREADS = _Threads()
 
 
 @contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let PyTorch use so many CPU threads inside the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def one_thread() -> Iterator[None]:
     """Let PyTorch and BLAS use one CPU thread inside the block (usable as a decorator too).
 

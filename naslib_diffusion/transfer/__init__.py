@@ -6,7 +6,8 @@ from naslib_diffusion.transfer.adapted import AdaptedSurrogate, Residual
 from naslib_diffusion.transfer.meta import MetaConfig, MetaSurrogate
 from naslib_diffusion.transfer.network import CellNetwork
 from naslib_diffusion.transfer.priors import load_priors
-from naslib_diffusion.transfer.training import Recipe, TrainedCell, load_cell, train_cell
+from naslib_diffusion.transfer.recipe import Recipe, recipe_for
+from naslib_diffusion.transfer.training import TrainedCell, load_cell, train_cell
 
 __all__ = [
     "AdaptedSurrogate",
@@ -18,5 +19,6 @@ __all__ = [
     "TrainedCell",
     "load_cell",
     "load_priors",
+    "recipe_for",
     "train_cell",
 ]

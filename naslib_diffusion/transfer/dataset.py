@@ -90,7 +90,6 @@ class _Pooled(nn.Module):
         return features.mean((2, 3))
 
 
-@torch.no_grad()
 def describe(
     images: Tensor,
     labels: Tensor,
@@ -116,13 +115,21 @@ def describe(
         own = (labels == label).nonzero()[:, 0]
         order = torch.randperm(len(own), generator=random)
         rows.append(own[order[torch.arange(shots) % len(own)]])
-    chosen = images[torch.cat(rows)].float() / 255
-    chosen = chosen.expand(-1, 3, -1, -1) if chosen.shape[1] == 1 else chosen[:, :3]
-    size = (resolution, resolution)
-    scaled = functional.interpolate(chosen, size, mode="bilinear", antialias=True)
-    parts = [encoder((part - 0.5) / 0.5) for part in torch.split(scaled, 64)]
-    features = torch.cat(parts).view(len(rows), shots, -1)
-    return DataSet(features, len(images), images.shape[-1])
+    features = features_of(images[torch.cat(rows)], encoder, resolution)
+    return DataSet(features.view(len(rows), shots, -1), len(images), images.shape[-1])
+
+
+@torch.no_grad()
+def features_of(images: Tensor, encoder: nn.Module, resolution: int = 64) -> Tensor:
+    """Encode images in bytes, `n x C x R x R` to `n x K`; for the rest see `describe`."""
+    parts = []
+    for part in torch.split(images, 64):
+        pixels = part.float() / 255
+        pixels = pixels.expand(-1, 3, -1, -1) if pixels.shape[1] == 1 else pixels[:, :3]
+        size = (resolution, resolution)
+        scaled = functional.interpolate(pixels, size, mode="bilinear", antialias=True)
+        parts.append(encoder((scaled - 0.5) / 0.5))
+    return torch.cat(parts)
 
 
 class SetEncoder(nn.Module):

@@ -7,18 +7,20 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from naslib_diffusion.runs.trials import Evaluation, TrialLog, read_trials
+from naslib_diffusion.runs.folder import RunError, RunFolder
+from naslib_diffusion.runs.trials import Evaluation, TrialLog, mend_trials, read_trials
 from naslib_diffusion.runtime.files import write_atomically
 from naslib_diffusion.search import Search
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.surrogates.prior import Prior
 from naslib_diffusion.transfer.images import ImageSet
-from naslib_diffusion.transfer.training import Recipe, train_cell
+from naslib_diffusion.transfer.recipe import Recipe
+from naslib_diffusion.transfer.training import train_cell
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class ImageSettings:
         strategy: where candidates come from.
         prior: what is believed beforehand: names, or "none".
         size: height and width of the images.
-        holdout: share of each class that measures accuracy.
+        preset: name of the length of trainings.
+        holdout: share of each class that measures accuracy, where the source sets none aside.
         seed: of split, search and training.
         recipe: of each training.
         fingerprint: of the images.
@@ -42,48 +45,66 @@ class ImageSettings:
     strategy: str
     prior: tuple[str, ...]
     size: int
+    preset: str
     holdout: float
     seed: int
     recipe: Recipe
     fingerprint: str
 
-    def to_json(self) -> str:
-        """Return a JSON object."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+    def to_json(self) -> dict[str, Any]:
+        """Return a dictionary for JSON."""
+        facts: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return facts
 
 
-class ImageRun:
-    """The folder of a run: settings, trials as they finish, the best trained cell."""
+class ImageRun(RunFolder):
+    """The folder of a run; beside the usual, the best trained cell and the one in training."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.settings, self.trials = path / "settings.json", path / "trials.csv"
-        self.summary, self.report = path / "summary.json", path / "report.html"
+        super().__init__(path)
         self.best, self.unfinished = path / "best.safetensors", path / "training.safetensors"
 
-    def start(self, settings: ImageSettings, resume: bool) -> list[Evaluation]:
-        """Make the folder, or read what is finished.
+    def budget(self) -> int | None:
+        """Return the budget of the run in this folder, if it has one."""
+        try:
+            return int(json.loads(self.settings.read_bytes())["budget"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return None  # `resume` says what is wrong
+
+    def resume(self, settings: ImageSettings) -> list[Evaluation]:
+        """Return what is finished; a larger budget than before is kept from now on.
 
         Raises:
-            ValueError: if the folder holds another run, or none to resume; in one line.
+            RunError: if there is no run in the folder, or another one.
         """
-        if not resume:
-            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-                raise ValueError(f"{self.path} is in use; name another --out, or --resume it")
-            self.path.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.settings, settings.to_json().encode())
-            return []
-        if not self.settings.is_file():
-            raise ValueError(f"nothing to resume in {self.path}: it has no settings.json")
-        old, new = json.loads(self.settings.read_text()), json.loads(settings.to_json())
+        try:
+            old, new = dict(json.loads(self.settings.read_bytes())), settings.to_json()
+        except FileNotFoundError:
+            raise RunError(f"there is no run to resume in {self.path}") from None
+        except (TypeError, ValueError) as error:
+            raise RunError(f"cannot read {self.settings}: {error}") from None
         changed = [
-            f"{name} was {old.get(name)}, is {value}"
+            "the images" if name == "fingerprint" else f"{name} was {old.get(name)}, is {value}"
             for name, value in new.items()
-            if old.get(name) != value
+            if old.get(name) != value and name != "budget"
         ]
         if changed:
-            raise ValueError(f"cannot resume with other settings: {'; '.join(changed)}")
-        return read_trials(self.trials) if self.trials.exists() else []
+            raise RunError(f"cannot resume with other settings: {'; '.join(changed)}")
+        try:
+            done = read_trials(self.trials)
+        except ValueError as error:
+            raise RunError(f"cannot resume: {error}") from None
+        if [(t.seed, t.step) for t in done] != [(settings.seed, i + 1) for i in range(len(done))]:
+            raise RunError(f"cannot resume: {self.trials} has rows out of place for this run")
+        if len(done) > settings.budget:
+            raise RunError(
+                f"cannot resume: {len(done)} cells are trained, more than --budget "
+                f"{settings.budget}"
+            )
+        mend_trials(self.trials, done)
+        if old != new:
+            write_atomically(self.settings, (json.dumps(new, indent=2) + "\n").encode())
+        return done
 
 
 def fingerprint(images: ImageSet) -> str:
@@ -91,6 +112,8 @@ def fingerprint(images: ImageSet) -> str:
     digest = hashlib.sha256(images.images.numpy().tobytes())
     digest.update(images.labels.numpy().tobytes())
     digest.update("\n".join(images.classes).encode())
+    if images.held is not None:
+        digest.update(images.held.numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
@@ -128,21 +151,29 @@ def search_images(
                 trained.save(run.best)
             evaluation = Evaluation(settings.seed, step, str(cell), trained.accuracy)
             log.append(evaluation)
+            run.unfinished.unlink(missing_ok=True)  # not before: a kill would cost the training
             search.tell([cell], [trained.accuracy])
             yield evaluation
 
 
 def summarise(
-    settings: ImageSettings, images: ImageSet, trials: Sequence[Evaluation], start: float
+    settings: ImageSettings,
+    images: ImageSet,
+    trials: Sequence[Evaluation],
+    baselines: Mapping[str, float],
+    start: float,
 ) -> dict[str, Any]:
     """Return what `summary.json` holds; `start` is of `time.perf_counter`."""
+    _, test = images.split(settings.holdout, settings.seed)
     finished = [trial for trial in trials if math.isfinite(trial.value)]
     best = max(finished, key=lambda trial: trial.value, default=None)
     return {
         "settings": dataclasses.asdict(settings),
         "images": len(images),
+        "held_out": len(test),
         "classes": images.classes,
         "skipped_files": images.skipped,
+        "baselines": dict(baselines),
         "best": None if best is None else dataclasses.asdict(best),
         "diverged": len(trials) - len(finished),
         "seconds": round(time.perf_counter() - start, 1),

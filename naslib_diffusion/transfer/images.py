@@ -1,30 +1,31 @@
-"""A folder of labelled images, one subfolder per class, read without trusting it."""
+"""Labelled images, read from a folder without trusting it."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
-)
+from naslib_diffusion.transfer.image_folders import ImageError, Layout, read_layout
+
 MAX_PIXELS = 50_000_000
 """Larger images are refused by their header, before anything is unpacked."""
 
-MAX_IMAGES = 200_000
 LARGEST_SIZE = 512
 
+DEPTHS = (1, 8, 10, 12, 14, 16)
+"""Bits of a value, as cameras, microscopes and scanners have them; 1 is for values in [0, 1]."""
 
-class ImageError(ValueError):
-    """The folder cannot be used; the message is one line for the user."""
+Levels = tuple[float, float]
+"""The values that become black and white."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +37,33 @@ class ImageSet:
         labels: `n`.
         classes: names of the classes, in the order of the labels.
         skipped: files that could not be read, with the reason.
+        held: `n`, true for images that their source sets aside to measure accuracy; None if it
+            does not.
+        levels: values that became black and white, of images with more than eight bits; None if
+            there are none.
+        mirrored: mirror images are known to show the same.
     """
 
     images: Tensor
     labels: Tensor
     classes: tuple[str, ...]
     skipped: tuple[str, ...] = ()
+    held: Tensor | None = None
+    levels: Levels | None = None
+    mirrored: bool = False
 
     def __len__(self) -> int:
         """Number of images."""
         return len(self.labels)
 
     def split(self, share: float, seed: int) -> tuple[ImageSet, ImageSet]:
-        """Split each class at random: the rest, and `share` of it (one image at least)."""
+        """Return the images to learn from, and those that measure accuracy.
+
+        The latter are those that the source sets aside; otherwise `share` of each class at
+        random, one image at least.
+        """
+        if self.held is not None:
+            return self._rows(~self.held), self._rows(self.held)
         random = torch.Generator().manual_seed(seed)
         rest, held = [], []
         for label in range(len(self.classes)):
@@ -59,15 +74,22 @@ class ImageSet:
             rest.append(rows[count:])
         return self._rows(torch.cat(rest)), self._rows(torch.cat(held))
 
+    def sample(self, count: int, seed: int) -> ImageSet:
+        """Return at most `count` of the images, at random."""
+        random = torch.Generator().manual_seed(seed)
+        return self._rows(torch.randperm(len(self), generator=random)[:count])
+
     def _rows(self, rows: Tensor) -> ImageSet:
-        return ImageSet(self.images[rows], self.labels[rows], self.classes)
+        return ImageSet(self.images[rows], self.labels[rows], self.classes, mirrored=self.mirrored)
 
 
 def load_images(folder: Path, size: int | None = None, *, quiet: bool = True) -> ImageSet:
     """Read `folder/CLASS/*.png` and the like as RGB squares.
 
-    Grey images, palettes and transparency become RGB. Files that are no images are left out and
-    named; images of more than `MAX_PIXELS` are never unpacked.
+    `folder/train/CLASS/` and `folder/val/CLASS/` are read as such; a part `test` is left alone.
+    Grey images, palettes and transparency become RGB. Images of more than eight bits, and of
+    floats, are scaled by one range for all of them, the widest of theirs; see `full_range`. Files
+    that are no images are left out and named; images of more than `MAX_PIXELS` are never unpacked.
 
     Args:
         folder: one subfolder for each class.
@@ -79,59 +101,69 @@ def load_images(folder: Path, size: int | None = None, *, quiet: bool = True) ->
         ImageError: if there are not two classes with two readable images each; says what is
             wrong.
     """
-    files = _listed(folder)
-    size = size or usual_size(_sides([path for paths in files.values() for path in paths]))
-    images, labels, skipped = [], [], []
-    total = sum(map(len, files.values()))
-    with tqdm(total=total, desc="images", unit="image", disable=quiet, leave=False) as bar:
-        for label, paths in enumerate(files.values()):
-            for path in paths:
-                try:
-                    images.append(_read(path, size))
-                    labels.append(label)
-                except ImageError as error:
-                    skipped.append(str(error))
-                bar.update()
-    counts = torch.bincount(torch.tensor(labels, dtype=torch.long), minlength=len(files))
-    for name, count in zip(files, counts.tolist(), strict=True):
-        if count < 2:
-            reason = f"; {skipped[0]}" if skipped else ""
-            raise ImageError(
-                f"class {name!r} of {folder} has {count} readable image{'s' * (count != 1)}; "
-                f"it needs at least 2, one to train on and one to test{reason}"
-            )
-    return ImageSet(torch.stack(images), torch.tensor(labels), tuple(files), tuple(skipped))
-
-
-def _listed(folder: Path) -> dict[str, list[Path]]:
-    """Return the image files of each class; hidden files and empty folders do not count."""
-    if not folder.is_dir():
-        raise ImageError(f"{folder} is not a folder; --data names one with a subfolder per class")
-    found = {
-        child.name: sorted(path for path in _files(child) if path.suffix.lower() in SUFFIXES)
-        for child in sorted(folder.iterdir())
-        if child.is_dir() and not child.name.startswith(".")
-    }
-    found = {name: paths for name, paths in found.items() if paths}
-    if not found:
-        raise ImageError(
-            f"{folder} has no images; it needs a subfolder for each class, with image files in it"
-        )
-    if len(found) < 2:
-        raise ImageError(f"{folder} has images of one class only, {next(iter(found))!r}; need two")
-    total = sum(map(len, found.values()))
-    if total > MAX_IMAGES:
-        raise ImageError(f"{folder} has {total:,} images; at most {MAX_IMAGES:,} fit in memory")
+    layout = read_layout(folder)
+    files = [
+        (path, label, held)
+        for held, part in ((False, layout.classes), (True, layout.held or {}))
+        for label, name in enumerate(layout.classes)
+        for path in part.get(name, ())
+    ]
+    paths = [path for path, _, _ in files]
+    size = size or usual_size(_sides(paths))
+    levels = _levels_of(paths)
+    images, kept, skipped = [], [], []
+    for path, *facts in tqdm(files, "images", unit="image", disable=quiet or None, leave=False):
+        try:
+            images.append(_read(path, size, levels))
+            kept.append(facts)
+        except ImageError as error:
+            skipped.append(str(error))
+    labels, held = torch.tensor(kept, dtype=torch.long).view(-1, 2).unbind(1)
+    found = ImageSet(
+        torch.stack(images) if images else torch.empty(0),
+        labels,
+        tuple(layout.classes),
+        tuple(skipped),
+        None if layout.held is None else held.bool(),
+        levels,
+    )
+    _check_counts(folder, layout, found)
     return found
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.iterdir() if path.is_file())
+def _check_counts(folder: Path, layout: Layout, found: ImageSet) -> None:
+    """Refuse classes of too few images, and a part of none."""
+    reason = f"; {found.skipped[0]}" if found.skipped else ""
+    apart = found.held is not None
+    learned = found.labels if found.held is None else found.labels[~found.held]
+    needed, why = (1, "to train on") if apart else (2, "one to train on and one to test")
+    counts = torch.bincount(learned, minlength=len(found.classes)).tolist()
+    for name, count in zip(found.classes, counts, strict=True):
+        if count < needed:
+            raise ImageError(
+                f"class {name!r} of {folder} has {count} readable image{'s' * (count != 1)}; "
+                f"it needs at least {needed}, {why}{reason}"
+            )
+    if found.held is not None and not found.held.any():
+        raise ImageError(f"{folder}: {layout.part}/ has no readable image{reason}")
 
 
 def usual_size(sides: Sequence[int]) -> int:
     """Return the median of the shorter sides of some images, in 8 .. 32."""
     return min(max(sorted(sides)[len(sides) // 2], 8), 32) if sides else 32
+
+
+def full_range(values: Tensor) -> Levels:
+    """Return what becomes black and white in an image with more than eight bits, or of floats.
+
+    Whole numbers: zero, and the largest value of the fewest bits that hold all, so that twelve
+    bits in a file of sixteen are not all but black. Fractions up to one: zero and one. Otherwise,
+    as in tomography, the extremes.
+    """
+    low, high = float(values.min()), float(values.max())
+    white = next((2.0**bits - 1 for bits in DEPTHS if high <= 2**bits - 1), high)
+    whole = high <= 1 or bool((values == values.round()).all())
+    return (0.0, white) if low >= 0 and whole else (min(low, 0.0), high)
 
 
 def _sides(paths: list[Path], looked_at: int = 64) -> list[int]:
@@ -144,6 +176,21 @@ def _sides(paths: list[Path], looked_at: int = 64) -> list[int]:
         except ImageError:
             continue
     return sides
+
+
+def _levels_of(paths: list[Path]) -> Levels | None:
+    """Return the range of all images with more than eight bits; None without such images."""
+    ranges = []
+    for path in paths:
+        try:
+            with _open(path) as image:
+                if _is_deep(image):
+                    ranges.append(full_range(_deep_values(path, image)))
+        except ImageError:
+            continue  # named when it is read
+    if not ranges:
+        return None
+    return min(low for low, _ in ranges), max(high for _, high in ranges)
 
 
 def _open(path: Path) -> Image.Image:
@@ -163,9 +210,26 @@ def _open(path: Path) -> Image.Image:
     return image
 
 
-def _read(path: Path, size: int) -> Tensor:
-    """Return an image as RGB bytes, `3 x size x size`, its middle square."""
+def _is_deep(image: Image.Image) -> bool:
+    """Whether its values are 16-bit or longer integers, or floats."""
+    return image.mode == "F" or image.mode.startswith("I")
+
+
+def _read(path: Path, size: int, levels: Levels | None = None) -> Tensor:
+    """Return an image as RGB bytes, `3 x size x size`, its middle square.
+
+    Args:
+        path: of the file.
+        size: height and width to scale to.
+        levels: what becomes black and white in an image of more than eight bits; its own full
+            range unless told.
+    """
     with _open(path) as image:
+        if _is_deep(image):
+            values = _deep_values(path, image)
+            black, white = levels or full_range(values)
+            unit = (values - black) / max(white - black, 1e-30)
+            return _scaled(_middle(unit * 255).expand(3, -1, -1), size)
         try:
             image.draft("RGB", (2 * size, 2 * size))  # JPEG decodes to about that size
             rgb = (
@@ -176,16 +240,36 @@ def _read(path: Path, size: int) -> Tensor:
     return square(rgb, size)
 
 
+def _deep_values(path: Path, image: Image.Image) -> Tensor:
+    """Return the values of an image of more than eight bits, `H x W`."""
+    try:
+        values = torch.from_numpy(np.array(image, dtype=np.float32))
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{path} is damaged ({type(error).__name__})") from None
+    if not values.isfinite().all():
+        raise ImageError(f"{path} has values that are no numbers")
+    return values
+
+
 def square(rgb: Image.Image, size: int) -> Tensor:
     """Return the middle square of an RGB image as bytes, scaled to `3 x size x size`."""
-    side = min(rgb.size)
-    left, top = (rgb.width - side) // 2, (rgb.height - side) // 2
-    middle = rgb.crop((left, top, left + side, top + side))
-    pixels = torch.frombuffer(bytearray(middle.tobytes()), dtype=torch.uint8)
-    pixels = pixels.view(side, side, 3).permute(2, 0, 1)
-    if side != size:
-        scaled = functional.interpolate(
-            pixels[None].float(), (size, size), mode="bilinear", antialias=True
-        )
-        pixels = scaled[0].round().clamp(0, 255).to(torch.uint8)
-    return pixels.contiguous()
+    pixels = torch.from_numpy(np.array(rgb)).permute(2, 0, 1)
+    return _scaled(_middle(pixels), size)
+
+
+def _middle(pixels: Tensor) -> Tensor:
+    """Return the middle square, `... x H x W`."""
+    height, width = pixels.shape[-2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return pixels[..., top : top + side, left : left + side]
+
+
+def _scaled(pixels: Tensor, size: int) -> Tensor:
+    """Scale a square, `3 x S x S` in 0 .. 255, to bytes, `3 x size x size`."""
+    pixels = pixels.float()
+    if pixels.shape[-1] != size:
+        pixels = functional.interpolate(
+            pixels[None], (size, size), mode="bilinear", antialias=True
+        )[0]
+    return pixels.round().clamp(0, 255).to(torch.uint8).contiguous()

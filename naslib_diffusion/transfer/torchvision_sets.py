@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from naslib_diffusion.transfer.images import ImageError, ImageSet, square, usual_size
+from naslib_diffusion.transfer.image_folders import ImageError
+from naslib_diffusion.transfer.images import ImageSet, square, usual_size
 
 DATASETS: dict[str, Callable[[Any, str, bool], Any]] = {
     "cifar10": lambda sets, root, new: sets.CIFAR10(root, train=True, download=new),
@@ -17,7 +18,10 @@ DATASETS: dict[str, Callable[[Any, str, bool], Any]] = {
     "aircraft": lambda sets, root, new: sets.FGVCAircraft(root, split="trainval", download=new),
     "pets": lambda sets, root, new: sets.OxfordIIITPet(root, split="trainval", download=new),
 }
-"""What makes the training part of each: of torchvision.datasets, the folder, whether to fetch."""
+"""What makes the training part of each: of torchvision.datasets, the folder, whether to fetch.
+
+All are photographs of things that have no side, so that mirror images show the same.
+"""
 
 
 def named(text: str) -> tuple[str, Path] | None:
@@ -59,10 +63,12 @@ def load_torchvision(
     # a peek at some sizes; CIFAR's images are all alike
     size = size or usual_size([min(data[i][0].size) for i in range(0, len(data), 997)])
     images, labels = [], []
-    for image, label in tqdm(data, desc=name, unit="image", disable=quiet, leave=False):
+    for image, label in tqdm(data, desc=name, unit="image", disable=quiet or None, leave=False):
         images.append(square(image.convert("RGB"), size))
         labels.append(label)
-    return ImageSet(torch.stack(images), torch.tensor(labels), tuple(map(str, data.classes)))
+    return ImageSet(
+        torch.stack(images), torch.tensor(labels), tuple(map(str, data.classes)), mirrored=True
+    )
 
 
 def _open(datasets: Any, name: str, folder: Path) -> Any:

@@ -1,10 +1,12 @@
-"""Train a cell for real: NAS-Bench-201's skeleton and recipe, every figure an option."""
+"""Train a cell for real, in NAS-Bench-201's skeleton."""
 
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,39 +20,12 @@ from torch.nn import functional
 from naslib_diffusion.runtime.files import write_atomically
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.nasbench201 import Cell
+from naslib_diffusion.transfer.augment import augment
 from naslib_diffusion.transfer.images import ImageSet
 from naslib_diffusion.transfer.network import CellNetwork
+from naslib_diffusion.transfer.recipe import Recipe
 
 KEY = "naslib_diffusion_cell"
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a cell is trained; the defaults are those of NAS-Bench-201 on CIFAR.
-
-    Attributes:
-        epochs: passes over the training images.
-        batch_size: images per step.
-        lr: learning rate at the start; it falls to zero along a cosine.
-        momentum: of Nesterov's kind.
-        weight_decay: L2 penalty.
-        channels: of the first stage.
-        cells: in each of the three stages.
-        flip: mirror images at random.
-        crop: pixels of padding, of which a random crop is taken.
-        seed: of weights, batches and augmentation.
-    """
-
-    epochs: int = 200
-    batch_size: int = 256
-    lr: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    channels: int = 16
-    cells: int = 5
-    flip: bool = True
-    crop: int = 4
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -113,18 +88,24 @@ class TrainedCell:
         Raises:
             ValueError: if the file's ending is another, or ONNX is not installed.
         """
+        check_export(path.suffix)
         whole = _Deployed(self).eval()
         example = torch.zeros(2, 3, self.size, self.size)
         if path.suffix == ".pt":
             torch.jit.trace(whole, example).save(str(path))  # type: ignore[no-untyped-call]
             return
-        if path.suffix != ".onnx":
-            raise ValueError(f"{path}: export to .onnx or .pt")
-        try:
-            torch.onnx.export(whole, (example,), path, dynamo=True, verbose=False,
-                              dynamic_shapes=({0: torch.export.Dim("batch")},))  # fmt: skip
-        except ImportError:
-            raise ValueError("ONNX export needs the packages onnx and onnxscript") from None
+        torch.onnx.export(whole, (example,), path, dynamo=True, verbose=False,
+                          dynamic_shapes=({0: torch.export.Dim("batch")},))  # fmt: skip
+
+
+def check_export(suffix: str) -> None:
+    """Raise ValueError if files of this ending cannot be exported here."""
+    if suffix not in (".onnx", ".pt"):
+        raise ValueError(f"no export to {suffix!r} files; there are .onnx and .pt")
+    missing = [name for name in ("onnx", "onnxscript") if not importlib.util.find_spec(name)]
+    if suffix == ".onnx" and missing:
+        names = " and ".join(missing)
+        raise ValueError(f"export to ONNX needs {names}: pip install onnx onnxscript")
 
 
 class _Deployed(torch.nn.Module):
@@ -185,25 +166,16 @@ def train_cell(
         recipe: of the training.
         device: where.
         checkpoint: file that is written after each epoch, and from which a training that was cut
-            off goes on; removed at the end.
+            off goes on. It stays at the end, so that a finished training whose result was lost
+            is only measured again; who has kept the result removes it.
         callback: called after each epoch with its number and the mean loss.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        network = _make_network(cell, len(train.classes), recipe).to(device)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        recipe.lr,
-        momentum=recipe.momentum,
-        nesterov=recipe.momentum > 0,
-        weight_decay=recipe.weight_decay,
-    )
+    network = _new_network(cell, len(train.classes), recipe, device)
+    optimizer = recipe.optimizer(network)
     normal, loss = Normal.of(train.images), 0.0
     start = 0 if checkpoint is None else _resume(checkpoint, cell, recipe, network, optimizer)
     for epoch in range(start, recipe.epochs):
-        for group in optimizer.param_groups:
-            group["lr"] = 0.5 * recipe.lr * (1 + math.cos(math.pi * epoch / recipe.epochs))
+        recipe.set_rate(optimizer, epoch / recipe.epochs)
         loss = _epoch(network, optimizer, normal, train, recipe, epoch, device)
         if callback is not None:
             callback(epoch + 1, loss)
@@ -211,16 +183,33 @@ def train_cell(
             break
         if checkpoint is not None:
             _store(checkpoint, _key(cell, recipe, epoch + 1), network, optimizer)
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
     network.eval()
     accuracy = _accuracy(network, normal, test, device) if math.isfinite(loss) else float("nan")
     size = train.images.shape[-1]
     return TrainedCell(cell, network, recipe, normal, train.classes, size, accuracy)
 
 
+def time_step(cell: Cell, train: ImageSet, recipe: Recipe, device: str) -> float:
+    """Return the seconds that one step of a training takes, the second of two."""
+    network = _new_network(cell, len(train.classes), recipe, device).train()
+    optimizer, normal = recipe.optimizer(network), Normal.of(train.images)
+    rows = torch.arange(recipe.batch_size) % len(train)
+    for _ in range(2):
+        start = time.perf_counter()
+        _step(network, optimizer, normal, train, rows, recipe, torch.Generator(), device)
+    return time.perf_counter() - start
+
+
 def _make_network(cell: Cell, classes: int, recipe: Recipe) -> CellNetwork:
     return CellNetwork(cell, classes, channels=recipe.channels, cells=recipe.cells)
+
+
+def _new_network(cell: Cell, classes: int, recipe: Recipe, device: str) -> CellNetwork:
+    """Return a network with the weights of the recipe's seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        network = _make_network(cell, classes, recipe).to(device)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def _epoch(
@@ -236,38 +225,39 @@ def _epoch(
     random = torch.Generator().manual_seed(1_000_003 * recipe.seed + epoch)
     order = torch.randperm(len(data), generator=random)
     network.train()
-    total, mixed = 0.0, device.startswith("cuda")
+    total = 0.0
     for rows in torch.split(order, recipe.batch_size):
         if len(rows) < 2 <= len(order):
             continue  # batch normalisation needs two
-        images = _augment(data.images[rows], recipe, random).to(device)
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=mixed):
-            logits = network(normal(images))
-            loss = functional.cross_entropy(logits.float(), data.labels[rows].to(device))
-        if not loss.isfinite():
+        loss = _step(network, optimizer, normal, data, rows, recipe, random, device)
+        if not math.isfinite(loss):
             return float("nan")
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        total += float(loss.detach()) * len(rows)
+        total += loss * len(rows)
     return total / len(order)
 
 
-def _augment(images: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
-    """Mirror and shift each image at random."""
-    if recipe.flip:
-        mirrored = torch.rand(len(images), 1, 1, 1, generator=random) < 0.5
-        images = images.flip(-1).where(mirrored, images)
-    if recipe.crop:
-        pad, size = recipe.crop, images.shape[-1]
-        padded = functional.pad(images, (pad, pad, pad, pad))
-        offsets = torch.randint(2 * pad + 1, (len(images), 2), generator=random)
-        rows = offsets[:, :1] + torch.arange(size)
-        columns = offsets[:, 1:] + torch.arange(size)
-        index = torch.arange(len(images))[:, None, None]
-        picked = padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]]
-        images = picked.permute(0, 3, 1, 2)
-    return images
+def _step(
+    network: CellNetwork,
+    optimizer: torch.optim.Optimizer,
+    normal: Normal,
+    data: ImageSet,
+    rows: Tensor,
+    recipe: Recipe,
+    random: torch.Generator,
+    device: str,
+) -> float:
+    """Take one step on some rows of the images; return the loss, and stay if it diverged."""
+    images = data.images[rows]
+    images = augment(images, flip=recipe.flip, crop=recipe.crop, random=random).to(device)
+    mixed = device.startswith("cuda")
+    with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=mixed):
+        logits = network(normal(images))
+        loss = functional.cross_entropy(logits.float(), data.labels[rows].to(device))
+    if loss.isfinite():
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return float(loss.detach())
 
 
 @torch.no_grad()
@@ -296,9 +286,12 @@ def _resume(
     if not path.exists():
         return 0
     device = str(network.head.weight.device)
-    with safetensors.safe_open(path, framework="pt", device=device) as file:
-        facts = json.loads(file.metadata()[KEY])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    try:
+        with safetensors.safe_open(path, framework="pt", device=device) as file:
+            facts = json.loads(file.metadata()[KEY])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"cannot go on from {path}: {error}; remove it to train anew") from None
     if facts != json.loads(_key(cell, recipe, facts["epochs"])):
         return 0
     prefix = "network."

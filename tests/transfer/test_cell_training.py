@@ -9,6 +9,7 @@ from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.transfer import CellNetwork, Recipe, load_cell, train_cell
 from naslib_diffusion.transfer.images import ImageSet
 from naslib_diffusion.transfer.network import live_edges
+from naslib_diffusion.transfer.training import check_export
 
 SPACE = NASBench201()
 BEST = SPACE.parse(
@@ -104,7 +105,24 @@ def test_cut_off_training_goes_on(tmp_path):
     )
     assert epochs == [2, 3]  # the second was cut off before it was saved
     assert torch.allclose(rest(TEST.images), whole(TEST.images), atol=1e-4)
-    assert not path.exists()
+    epochs.clear()
+    again = train_cell(
+        BEST, TRAIN, TEST, TINY, checkpoint=path, callback=lambda epoch, _: epochs.append(epoch)
+    )
+    assert epochs == []  # it is finished: only its accuracy is measured
+    assert again.accuracy == whole.accuracy
+    path.write_bytes(b"damaged")
+    with pytest.raises(ValueError, match=r"cannot go on from .*; remove it"):
+        train_cell(BEST, TRAIN, TEST, TINY, checkpoint=path)
+
+
+def test_export_is_checked_without_a_network(monkeypatch):
+    check_export(".pt")
+    with pytest.raises(ValueError, match=r"no export to '.h5' files"):
+        check_export(".h5")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="needs onnx and onnxscript: pip install"):
+        check_export(".onnx")
 
 
 def test_diverged_training_ends_early():

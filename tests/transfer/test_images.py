@@ -3,11 +3,13 @@
 import struct
 import zlib
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from naslib_diffusion.transfer.images import ImageError, load_images
+from naslib_diffusion.transfer.image_folders import ImageError
+from naslib_diffusion.transfer.images import load_images
 
 
 def write(folder, name, count=3, mode="RGB", size=(12, 10), colour=None):
@@ -68,6 +70,93 @@ def test_unusable_folders_are_refused_in_one_line(tmp_path):
     write(tmp_path, "b", count=1)
     with pytest.raises(ImageError, match=r"class 'b' .* has 1 readable image;"):
         load_images(tmp_path)
+
+
+RAMP = np.linspace(0, 1, 16 * 16).reshape(16, 16)
+DEEP = {
+    "16 bits": (65535 * RAMP).astype("uint16"),
+    "12 bits": (4095 * RAMP).astype("uint16"),
+    "32 bits": (65535 * RAMP).astype("int32"),
+    "in 0 .. 1": RAMP.astype("float32"),
+    "in 0 .. 3.7": (3.7 * RAMP).astype("float32"),
+    "signed": (3000 * RAMP - 1000).astype("float32"),
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_more_than_eight_bits_are_scaled(tmp_path, name):
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for i in range(2):
+            Image.fromarray(DEEP[name]).save(tmp_path / label / f"{i}.tif")
+    found = load_images(tmp_path)
+    expected = torch.tensor(255 * RAMP).expand(4, 3, 16, 16)
+    assert (found.images.double() - expected).abs().max() <= 1
+    assert found.levels is not None
+
+
+def test_deep_images_share_one_range(tmp_path):
+    for label, white in (("bright", 4095), ("dim", 400)):
+        (tmp_path / label).mkdir()
+        for i in range(2):
+            image = Image.fromarray((white * RAMP).astype("uint16"))
+            image.save(tmp_path / label / f"{i}.png")
+    found = load_images(tmp_path)
+    assert found.levels == (0, 4095)
+    assert found.images[found.labels == 0].max() == 255
+    assert found.images[found.labels == 1].max() == round(255 * 400 / 4095)
+
+
+def test_values_that_are_no_numbers_are_left_out(tmp_path):
+    write(tmp_path, "a")
+    write(tmp_path, "b")
+    Image.fromarray(np.full((9, 9), np.nan, "float32")).save(tmp_path / "a" / "nan.tif")
+    found = load_images(tmp_path)
+    assert len(found) == 6
+    assert "no numbers" in found.skipped[0]
+
+
+@pytest.mark.parametrize(
+    "names", [("train", "val"), ("Training", "validation"), ("train", "valid")]
+)
+def test_parts_of_the_folder_are_its_split(tmp_path, names):
+    for part, count in zip(names, (4, 2), strict=True):
+        write(tmp_path / part, "cat", count, colour=(200, 0, 0))
+        write(tmp_path / part, "dog", count)
+    write(tmp_path / "test", "cat", 7)
+    train, held = load_images(tmp_path).split(0.5, seed=0)
+    assert torch.bincount(train.labels).tolist() == [4, 4]
+    assert torch.bincount(held.labels).tolist() == [2, 2]
+    assert (held.images[held.labels == 0][:, 0] == 200).all()
+
+
+def test_training_part_alone_is_split_at_random(tmp_path):
+    write(tmp_path / "train", "cat", 4)
+    write(tmp_path / "train", "dog", 4)
+    found = load_images(tmp_path)
+    assert found.classes == ("cat", "dog")
+    assert found.held is None
+
+
+def test_classes_may_be_called_as_parts_are(tmp_path):
+    write(tmp_path, "train", 3)
+    write(tmp_path, "tram", 3)
+    assert load_images(tmp_path).classes == ("train", "tram")
+
+
+def test_other_layouts_are_named(tmp_path):
+    write(tmp_path, "flat", 4)
+    with pytest.raises(ImageError, match=r"has 4 images side by side, .* a subfolder for each"):
+        load_images(tmp_path / "flat")
+    write(tmp_path / "kaggle", "train", 4)
+    write(tmp_path / "kaggle", "test", 2)
+    with pytest.raises(ImageError, match=r"images in test/ and train/ itself; each part needs"):
+        load_images(tmp_path / "kaggle")
+    write(tmp_path / "more" / "train", "a", 2)
+    write(tmp_path / "more" / "train", "b", 2)
+    write(tmp_path / "more" / "val", "c", 2)
+    with pytest.raises(ImageError, match=r"val/ has a class 'c' that train/ does not have"):
+        load_images(tmp_path / "more")
 
 
 def test_split_keeps_every_class_on_both_sides(tmp_path):

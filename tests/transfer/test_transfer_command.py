@@ -1,6 +1,7 @@
 """`naslib-diffusion transfer`, on tables and on images."""
 
 import csv
+import importlib.util
 import json
 
 import pytest
@@ -47,7 +48,7 @@ def photos(tmp_path_factory):
     return folder
 
 
-QUICK = ("--epochs", 2, "--channels", 2, "--cells", 1, "--batch-size", 8, "--crop", 0)
+QUICK = ("--epochs", 2, "--channels", 2, "--cells", 1, "--batch-size", 8)
 
 
 def values(path):
@@ -121,27 +122,115 @@ def test_on_images_and_resume(run, photos, tmp_path):
     code, text, _ = run(*args, "--budget", 2, "--export", "pt")
     assert code == 0
     assert "24 images of 2 classes, 8 x 8" in text
+    assert "each training: 2 epochs, batches of 8, 2 channels, 1 cell a stage" in text
+    assert "2 trainings on 1 thread: at most about" in text
+    assert "to beat: chance (the most frequent class) 50.00 %; logistic regression" in text
     trained = load_cell(out / "best.safetensors")
     summary = json.loads((out / "summary.json").read_text())
     assert str(trained.cell) == summary["best"]["arch"]
     assert trained.classes == ("bright", "dark")
     names = ["cells", "images"] if has_image_encoder() else ["cells"]
     assert summary["settings"]["prior"] == names
-    assert "load_cell" in (out / "report.html").read_text()
+    page = (out / "report.html").read_text()
+    assert "load_cell" in page
+    for name, value in summary["baselines"].items():
+        assert name in page
+        assert f"{value:.2f} %" in page
+    assert not (out / "training.safetensors").exists()
     assert (out / "best.pt").stat().st_size
     whole = values(out / "trials.csv")
     code, _, err = run(*args, "--budget", 2)
     assert code == 2
-    assert "is in use" in err
+    assert "already holds a run" in err
     lines = (out / "trials.csv").read_text().splitlines(keepends=True)
-    (out / "trials.csv").write_text("".join(lines[:2]))  # as if it had been cut off
-    code, text, _ = run(*args, "--budget", 2, "--resume")
+    (out / "trials.csv").write_text("".join(lines[:2]) + lines[2][:30])  # as a cut power leaves it
+    code, text, _ = run(*args, "--resume")
     assert code == 0
     assert "1 already done" in text
     assert values(out / "trials.csv") == whole
-    code, _, err = run(*args, "--budget", 3, "--resume")
+    assert (out / "trials.csv").read_text() == "".join(lines)
+    code, text, _ = run(*args, "--budget", 3, "--resume")
+    assert code == 0
+    assert "2 already done" in text
+    assert values(out / "trials.csv")[:2] == whole
+    assert len(values(out / "trials.csv")) == 3
+    code, _, err = run(*args, "--budget", 2, "--resume")
     assert code == 2
-    assert "budget was 2, is 3" in err
+    assert "3 cells are trained, more than --budget 2" in err
+    code, _, err = run(*args, "--seed", 1, "--resume")
+    assert code == 2
+    assert "seed was 0, is 1" in err
+
+
+def test_finished_training_is_not_run_twice(run, photos, tmp_path, monkeypatch):
+    from naslib_diffusion.runs.trials import TrialLog
+    from naslib_diffusion.transfer import training
+
+    class Killed(BaseException):
+        pass
+
+    def kill(self, evaluation):
+        raise Killed
+
+    args = ("--data", photos, "--out", tmp_path / "out", *QUICK, "--budget", 1, "--prior", "none")
+    with monkeypatch.context() as patch:
+        patch.setattr(TrialLog, "append", kill)
+        with pytest.raises(Killed):
+            cli.main(["transfer", *map(str, args)])
+    epochs, epoch = [], training._epoch
+    monkeypatch.setattr(training, "_epoch", lambda *a: epochs.append(a) or epoch(*a))
+    code, _, _ = run(*args, "--resume")
+    assert code == 0
+    assert not epochs
+    assert len(values(tmp_path / "out" / "trials.csv")) == 1
+
+
+def test_missing_packages_are_told_before_anything_starts(run, photos, tmp_path, monkeypatch):
+    real = importlib.util.find_spec
+
+    def without(name, *more):
+        return None if name.startswith(("onnx", "efficientnet")) else real(name, *more)
+
+    monkeypatch.setattr("importlib.util.find_spec", without)
+    args = ("--data", photos, "--out", tmp_path / "out", *QUICK, "--budget", 1)
+    code, _, err = run(*args, "--export", "onnx")
+    assert code == 2
+    assert "--export onnx: export to ONNX needs onnx and onnxscript: pip install" in err
+    assert not (tmp_path / "out").exists()
+    code, _, err = run(*args)
+    assert code == 0
+    assert "prior `images` is left out; it needs: pip install 'naslib-diffusion[transfer]'" in err
+    assert err.count("\n") == 1
+
+
+def test_own_holdout_and_the_option_clash(run, tmp_path):
+    for part in ("train", "val"):
+        for name, grey in (("dark", 20), ("bright", 220)):
+            folder = tmp_path / "data" / part / name
+            folder.mkdir(parents=True)
+            for i in range(4):
+                Image.new("L", (8, 8), grey + i).save(folder / f"{i}.png")
+    args = ("--data", tmp_path / "data", "--out", tmp_path / "out", *QUICK, "--budget", 1)
+    code, _, err = run(*args, "--holdout", 0.3)
+    assert code == 2
+    assert "the folder itself sets images aside" in err
+    code, text, _ = run(*args)
+    assert code == 0
+    assert "held out: the 8 images that the folder sets aside" in text
+
+
+@pytest.mark.slow
+def test_digits_with_the_defaults(run, tmp_path):
+    """With CIFAR's shifts and mirror images they were 64 % right."""
+    digits = pytest.importorskip("sklearn.datasets").load_digits()
+    for i, (image, label) in enumerate(zip(digits.images, digits.target, strict=True)):
+        folder = tmp_path / "digits" / str(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((image * 255 / 16).astype("uint8")).save(folder / f"{i}.png")
+    code, _, _ = run("--data", tmp_path / "digits", "--out", tmp_path / "out", "--budget", 1)
+    assert code == 0
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["best"]["value"] > 95
 
 
 def test_one_class_is_refused(run, tmp_path):
