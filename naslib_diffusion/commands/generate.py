@@ -107,10 +107,11 @@ def generate(
       naslib-diffusion generate -n 20 --benchmark nasbench201/cifar10 --observe 100
     """
     from naslib_diffusion.runtime.threads import one_thread
+    from naslib_diffusion.spaces.equality import whole
 
     _refuse_existing(out, force)
     table = _table(source)
-    space = _whole_space(table) if table else make_space(source["space"] or "nasbench201")
+    space = whole(table.space) if table else make_space(source["space"] or "nasbench201")
     denoiser = _load(checkpoint, space)
     with one_thread():
         fit = _fit(space, table, observe, surrogate, seed) if table else None
@@ -134,13 +135,6 @@ def _table(source: dict[str, Any]) -> Table[Any] | None:
             raise UserError("name the measurements to use: --benchmark NAME or --table FILE")
         return None
     return make_table(**source)
-
-
-def _whole_space(table: Table[Any]) -> Space[Any]:
-    """Return the space that a table is of: what is generated need not be measured yet."""
-    from naslib_diffusion.spaces import Subset
-
-    return table.space.space if isinstance(table.space, Subset) else table.space
 
 
 def _fit(space: Space[Any], table: Table[Any], observe: int, surrogate: str, seed: int) -> _Fit:

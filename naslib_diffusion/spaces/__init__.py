@@ -1,6 +1,7 @@
 """Search spaces: what an architecture is, and how it becomes a tensor and back."""
 
 from naslib_diffusion.spaces.base import AtomBlock, Block, Factor, Space, UniformBlock, UnionBlock
+from naslib_diffusion.spaces.equality import Equality, Exact
 from naslib_diffusion.spaces.mobilenetv3 import MobileNetV3, Subnet
 from naslib_diffusion.spaces.nasbench201 import NASBench201
 from naslib_diffusion.spaces.nasbenchgraph import GraphNet, NASBenchGraph
@@ -13,6 +14,8 @@ __all__ = [
     "AtomBlock",
     "Block",
     "Categorical",
+    "Equality",
+    "Exact",
     "Factor",
     "Graph",
     "GraphNet",

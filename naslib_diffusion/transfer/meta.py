@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from naslib_diffusion.runtime.files import write_atomically
-from naslib_diffusion.spaces import Subset
 from naslib_diffusion.spaces.base import Space
+from naslib_diffusion.spaces.equality import structure
 from naslib_diffusion.surrogates.base import Surrogate
 from naslib_diffusion.transfer.adapted import AdaptedSurrogate, Residual
 
@@ -157,14 +157,11 @@ class MetaSurrogate(nn.Module):
         Raises:
             ValueError: if there is none, it is damaged, or of another space; in one line.
         """
-        path = (
-            SHIPPED / f"{whole_space(space).name}.safetensors"
-            if source == "default"
-            else Path(source)
-        )
+        space = structure(space)
+        path = SHIPPED / f"{space.name}.safetensors" if source == "default" else Path(source)
         if source == "default" and not path.exists():
-            own, names = whole_space(space).name, ", ".join(WITH_PRIOR)
-            raise ValueError(f"no prior ships for space {own!r}; some do for: {names}")
+            names = ", ".join(WITH_PRIOR)
+            raise ValueError(f"no prior ships for space {space.name!r}; some do for: {names}")
         try:
             with safetensors.safe_open(path, framework="pt") as file:
                 text = (file.metadata() or {}).get(KEY)
@@ -175,10 +172,9 @@ class MetaSurrogate(nn.Module):
             raise ValueError(f"{path} is not a prior of this package")
         try:
             header = json.loads(text)
-            if header["space"] != whole_space(space).name:
+            if header["space"] != space.name:
                 raise ValueError(
-                    f"prior {path} is for space {header['space']!r}, not for "
-                    f"{whole_space(space).name!r}"
+                    f"prior {path} is for space {header['space']!r}, not for {space.name!r}"
                 )
             residual = header["residual"]
             config = MetaConfig(**header["config"])
@@ -193,8 +189,3 @@ class MetaSurrogate(nn.Module):
             line = " ".join(str(error).split())[:200]
             raise ValueError(f"prior {path} is damaged: {line}") from None
         return found.requires_grad_(False).eval()
-
-
-def whole_space(space: Space[Any]) -> Space[Any]:
-    """Return the space itself where `space` is a subset of one."""
-    return space.space if isinstance(space, Subset) else space
