@@ -11,7 +11,7 @@ import click
 from naslib_diffusion.commands.errors import UserError
 
 if TYPE_CHECKING:
-    from naslib_diffusion.spaces import Space
+    from naslib_diffusion.spaces import Equality, Space
     from naslib_diffusion.tables import Direction, Table
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -49,7 +49,7 @@ def table_options(command: F) -> F:
             metavar="NAME",
             help="A public benchmark: nasbench201/cifar10, nasbench201/cifar100, "
             "nasbench201/imagenet16, analog/baseline_accuracy, nasbenchgraph/cora, ...; "
-            "an unknown name lists all.",
+            "`list` lists all.",
         ),
         click.option(
             "--space",
@@ -71,6 +71,12 @@ def table_options(command: F) -> F:
             help="Which values of the objective are better.",
         ),
         click.option(
+            "--distinct",
+            type=click.Choice(["isomorphic", "exact"]),
+            help="What counts as one architecture: isomorphic ones, as for accuracy, or only the "
+            "same one, as for latency and size.  [default: whether isomorphic rows agree]",
+        ),
+        click.option(
             "--api-file",
             metavar="FILE",
             type=click.Path(path_type=Path),
@@ -84,16 +90,11 @@ def table_options(command: F) -> F:
 
 def make_space(name: str) -> Space[Any]:
     """Return a space by its name."""
-    from naslib_diffusion.spaces import MobileNetV3, NASBench201, NASBenchGraph
+    from naslib_diffusion.spaces import SPACES
 
-    spaces: dict[str, type[Space[Any]]] = {
-        "nasbench201": NASBench201,
-        "mobilenetv3": MobileNetV3,
-        "nasbenchgraph": NASBenchGraph,
-    }
-    if name not in spaces:
-        raise UserError(f"unknown space {name!r}; known: {', '.join(spaces)}")
-    return spaces[name]()
+    if name not in SPACES:
+        raise UserError(f"unknown space {name!r}; known: {', '.join(SPACES)}")
+    return SPACES[name]()
 
 
 def make_table(
@@ -104,9 +105,10 @@ def make_table(
     table: str | Path | None,
     objective: str | None,
     direction: Direction,
+    distinct: Equality | None = None,
 ) -> Table[Any]:
-    """Return the table that the options name."""
-    from naslib_diffusion.tables import TableError, load_csv
+    """Return the table that the options name, under the equality that they or its rows say."""
+    from naslib_diffusion.tables import TableError, load_csv, with_equality
     from naslib_diffusion.tables import benchmark as load_benchmark
 
     if benchmark is not None and table is not None:
@@ -116,12 +118,12 @@ def make_table(
     try:
         if benchmark is not None:
             _check_benchmark_options(space, objective, direction)
-            return load_benchmark(benchmark, api_file=api_file)
+            return with_equality(load_benchmark(benchmark, api_file=api_file), distinct)
         if api_file is not None:
             raise UserError("--api-file belongs to --benchmark, not to --table")
         assert table is not None
         found = make_space(space or "nasbench201")
-        return load_csv(table, found, objective, direction)
+        return with_equality(load_csv(table, found, objective, direction), distinct)
     except TableError as error:
         raise UserError(str(error)) from None
 

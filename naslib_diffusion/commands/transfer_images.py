@@ -49,7 +49,8 @@ def run_images(params: dict[str, Any], *, explicit: Sequence[str]) -> None:
 
 
 def _refuse_table_options(explicit: Sequence[str]) -> None:
-    wrong = {"table", "benchmark", "objective", "direction", "api_file", "seeds", "batch"}
+    wrong = {"table", "benchmark", "objective", "direction", "distinct", "api_file"}
+    wrong |= {"seeds", "batch"}
     clash = sorted(wrong.intersection(explicit))
     if clash:
         name = clash[0].replace("_", "-")

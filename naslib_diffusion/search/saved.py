@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from naslib_diffusion.runtime.files import write_atomically
-from naslib_diffusion.spaces import MobileNetV3, NASBench201, NASBenchGraph, Space
+from naslib_diffusion.spaces import SPACES, Space
+from naslib_diffusion.spaces.base import A
 
 FORMAT = "naslib-diffusion search"
 VERSION = 1
@@ -38,11 +39,6 @@ SETTINGS = {
 }
 """Settings that a file may have, and their types; the last three are always an `OBJECT`."""
 MAX_INTEGER = 2**53
-
-SPACES: dict[str, type[Space[Any]]] = {
-    kind.name: kind for kind in (NASBench201, MobileNetV3, NASBenchGraph)
-}
-"""Spaces that need no arguments, by name."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +67,33 @@ class Saved:
     settings: Mapping[str, Any]
     asked: tuple[str, ...]
     trials: tuple[Row, ...]
+
+    def arguments(
+        self, kind: str, space: Space[A] | None, objects: Mapping[str, Any]
+    ) -> tuple[Space[A], dict[str, Any]]:
+        """Return the space and the settings with which a search of `kind` is made again.
+
+        Args:
+            kind: name of the class that reads.
+            space: that the user hands in; one that needs no arguments may be left out.
+            objects: settings that no file can hold.
+
+        Raises:
+            ValueError: if kind or space differ, or an object is missing.
+        """
+        name, shape = self.space
+        if self.kind != kind:
+            raise ValueError(f"the file holds a {self.kind}; read it with {self.kind}.load")
+        if space is None and name not in SPACES:
+            raise ValueError(f"space {name!r} cannot be made from its name; hand in `space`")
+        found: Space[Any] = SPACES[name]() if space is None else space
+        if (name, shape) != (found.name, tuple(found.shape)):
+            raise ValueError(f"the file is of space {name!r}, {shape}, not of {found.name!r}")
+        settings = {**self.settings, **objects}
+        missing = [key for key, value in settings.items() if value == OBJECT]
+        if missing:
+            raise ValueError(f"a file cannot hold the argument {missing[0]!r}; hand it in again")
+        return found, settings
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all; values that are not finite become strings."""
@@ -144,13 +167,6 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not a string")
     return value
-
-
-def named_space(name: str) -> Space[Any]:
-    """Return the space that needs nothing but its name; raises ValueError for any other."""
-    if name not in SPACES:
-        raise ValueError(f"space {name!r} cannot be made from its name; hand it in as `space`")
-    return SPACES[name]()
 
 
 def writable(value: Any) -> Any:

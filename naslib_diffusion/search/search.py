@@ -19,7 +19,7 @@ from naslib_diffusion.optimize.generator import GuidedGenerator, SpaceExhausted
 from naslib_diffusion.runtime.devices import suitable_device
 from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.runtime.threads import one_thread
-from naslib_diffusion.search.saved import OBJECT, Row, Saved, named_space, writable
+from naslib_diffusion.search.saved import OBJECT, Row, Saved, writable
 from naslib_diffusion.search.strategies import STRATEGIES, Request, Strategy, available
 from naslib_diffusion.search.trials import Prediction, Trial, dataframe
 from naslib_diffusion.spaces.base import Space
@@ -263,20 +263,12 @@ class Search(Generic[A]):
             ValueError: if the file is no such file, is of another space, or needs objects.
         """
         saved = Saved.read(Path(path))
-        if saved.kind != cls.__name__:
-            raise ValueError(f"{path} holds a {saved.kind}; read it with {saved.kind}.load")
-        space = named_space(saved.space[0]) if space is None else space
-        if saved.space != (space.name, tuple(space.shape)):
-            raise ValueError(f"{path} is of space {saved.space[0]!r}, not of {space.name!r}")
-        settings = {**saved.settings, **objects}
-        missing = [name for name, value in settings.items() if value == OBJECT]
-        if missing:
-            raise ValueError(f"{path} cannot hold the argument {missing[0]!r}; hand it in again")
+        space, settings = saved.arguments(cls.__name__, space, objects)
         try:
             search = cls(space, **settings)
             search.expect([search._read(arch) for arch in saved.asked])
-            limits = [trial.constraints for trial in saved.trials]
-            search.tell([t.arch for t in saved.trials], [t.value for t in saved.trials], limits)  # type: ignore[misc]
+            rows: Any = zip(*((t.arch, t.value, t.constraints) for t in saved.trials), strict=True)
+            search.tell(*(rows if saved.trials else ((), ())))
         except (TypeError, ValueError) as error:
             raise ValueError(f"cannot go on from {path}: {error}") from None
         return search

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from naslib_diffusion.spaces.base import A
-from naslib_diffusion.spaces.equality import Equality, structure, under, whole
+from naslib_diffusion.spaces.equality import Equality, Exact, structure, under, whole
 from naslib_diffusion.tables.table import Table
 
 TOLERANCE = 0.02
@@ -16,8 +16,8 @@ TOLERANCE = 0.02
 chance stay below 0.006 in NAS-Bench-201, costs are above 0.15."""
 
 
-def with_equality(table: Table[A], distinct: Equality | None = None) -> tuple[Table[A], Equality]:
-    """Return the table under an equality, and which it is.
+def with_equality(table: Table[A], distinct: Equality | None = None) -> Table[A]:
+    """Return the table under an equality: `Table.space` then has it.
 
     Args:
         table: under any equality.
@@ -27,8 +27,8 @@ def with_equality(table: Table[A], distinct: Equality | None = None) -> tuple[Ta
         distinct = "exact" if disagreement(table) > TOLERANCE else "isomorphic"
     space = under(whole(table.space), distinct)
     if space is whole(table.space):
-        return table, distinct
-    seen = Table(
+        return table
+    return Table(
         table.name,
         space,
         table.archs,
@@ -37,7 +37,21 @@ def with_equality(table: Table[A], distinct: Equality | None = None) -> tuple[Ta
         direction=table.direction,
         repeats=table.repeats,
     )
-    return seen, distinct
+
+
+def equality(table: Table[Any]) -> Equality:
+    """Return what counts as one architecture in a table."""
+    return "exact" if isinstance(whole(table.space), Exact) else "isomorphic"
+
+
+def describe(table: Table[Any]) -> str:
+    """Say in a few words what counts as one architecture and why; empty if nothing is merged."""
+    share = f"{100 * disagreement(table):.2g} % of the variance of {table.objective}"
+    if equality(table) == "exact":
+        return f"isomorphic architectures count as different; they make {share}"
+    if len(table) > table.distinct:
+        return f"isomorphic architectures count as one; they make {share}"
+    return ""
 
 
 def disagreement(table: Table[Any]) -> float:

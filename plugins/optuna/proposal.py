@@ -128,6 +128,7 @@ def _search(
         "candidates": options.candidates,
         "device": options.device,
         "repeats": repeats,
+        "distinct": "isomorphic",  # as the codec's space has it
     }
     if 2 <= count <= MAX_OBJECTIVES and options.acquisition == "logei":
         pareto = ParetoSearch(codec.space, ["maximize"] * count, priors=priors, **settings)
