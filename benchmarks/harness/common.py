@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from naslib_diffusion import __version__
 from naslib_diffusion.spaces import NASBench201
-from naslib_diffusion.tables import Table, benchmark, load_csv
+from naslib_diffusion.tables import Direction, Table, benchmark, load_csv, with_equality
 
 T = TypeVar("T")
 
@@ -66,9 +66,8 @@ def load_task(task: str, data: Path | None) -> Table[Any]:
             f"{task} is a column of nasbench201.csv.gz: name its folder, --data"
         )
     cost = task in HARDWARE_TUNED + HARDWARE_HELD_OUT
-    return load_csv(
-        data / "nasbench201.csv.gz", NASBench201(), task, "minimize" if cost else "maximize"
-    )
+    direction: Direction = "minimize" if cost else "maximize"
+    return with_equality(load_csv(data / "nasbench201.csv.gz", NASBench201(), task, direction))
 
 
 def run_all(

@@ -76,8 +76,14 @@ class Exact(Generic[A]):
         return self.space.neighbors(arch, generator)
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the groups of `space` and the flattened encoding, `B x D`, beside them."""
-        return (*self.space.features(x), x.flatten(1))
+        """Return the groups of `space`, and one more that tells all architectures apart.
+
+        It is the flattened encoding, `B x D`; of graphs, `B x N x F`, also how often each
+        operation occurs: what an operation costs, it mostly costs wherever it is.
+        """
+        plain = x.flatten(1)
+        own = torch.cat([plain, x.sum(1)], 1) if x.ndim == 3 else plain
+        return (*self.space.features(x), own)
 
 
 def under(space: Space[A], distinct: Equality) -> Space[A]:
