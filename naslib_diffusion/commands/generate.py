@@ -48,7 +48,13 @@ class _Fit:
 @click.command()
 @table_options
 @click.option(
-    "-n", "number", metavar="N", type=POSITIVE, default=100, show_default=True, help="How many."
+    "-n",
+    "number",
+    metavar="N",
+    type=POSITIVE,
+    default=100,
+    show_default=True,
+    help="How many architectures to generate.",
 )
 @click.option(
     "--observe",
@@ -71,7 +77,12 @@ class _Fit:
     help="A trained score network in place of the exact denoiser; or the name of one that ships.",
 )
 @click.option(
-    "--seed", metavar="N", type=SEED, default=0, show_default=True, help="Of all random decisions."
+    "--seed",
+    metavar="N",
+    type=SEED,
+    default=0,
+    show_default=True,
+    help="Seed of all random decisions: the same one, the same file.",
 )
 @click.option(
     "--out",
@@ -80,7 +91,7 @@ class _Fit:
     show_default=True,
     help="CSV file to write.",
 )
-@click.option("--force", is_flag=True, help="Overwrite --out.")
+@click.option("--force", is_flag=True, help="Overwrite --out if it exists.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def generate(
     *,

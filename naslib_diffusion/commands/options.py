@@ -22,10 +22,20 @@ SEED = click.IntRange(min=0, max=2**31 - 1)
 
 # of the commands that run searches
 seeds_option = click.option(
-    "--seeds", metavar="N", type=POSITIVE, default=3, show_default=True, help="Independent runs."
+    "--seeds",
+    metavar="N",
+    type=POSITIVE,
+    default=3,
+    show_default=True,
+    help="How many independent searches to run, each with a seed of its own.",
 )
 seed_option = click.option(
-    "--seed", metavar="N", type=SEED, default=0, show_default=True, help="First seed."
+    "--seed",
+    metavar="N",
+    type=SEED,
+    default=0,
+    show_default=True,
+    help="Seed of the first search; the next ones count up from it.",
 )
 batch_option = click.option(
     "--batch",
@@ -33,10 +43,12 @@ batch_option = click.option(
     type=POSITIVE,
     default=1,
     show_default=True,
-    help="Evaluations asked for at a time.",
+    help="Evaluations asked for at a time, as if they ran in parallel.",
 )
 resume_option = click.option(
-    "--resume", is_flag=True, help="Go on with the run in --out, with its settings."
+    "--resume",
+    is_flag=True,
+    help="Go on with the run in --out, with its settings; a larger --budget makes it longer.",
 )
 quiet_option = click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 

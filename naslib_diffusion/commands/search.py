@@ -35,7 +35,7 @@ DEFAULT_BENCHMARK = "nasbench201/cifar100"
     type=POSITIVE,
     default=50,
     show_default=True,
-    help="Evaluations of each seed.",
+    help="Evaluations of each seed, random ones included.",
 )
 @seeds_option
 @seed_option
@@ -45,7 +45,7 @@ DEFAULT_BENCHMARK = "nasbench201/cifar100"
     type=POSITIVE,
     default=10,
     show_default=True,
-    help="Random evaluations to start.",
+    help="Random evaluations of each seed before the surrogate is trusted.",
 )
 @batch_option
 @click.option(

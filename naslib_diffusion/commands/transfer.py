@@ -57,20 +57,26 @@ def image_options(command: Any) -> Any:
                      help="Scale images to N x N.  [default: their own size, 8 to 32]"),
         click.option("--holdout", type=click.FloatRange(0, 0.9, min_open=True), default=0.2,
                      help="Share of each class that measures accuracy.", **number),
-        click.option("--epochs", type=POSITIVE, default=200, help="Of each training.", **number),
-        click.option("--batch-size", type=click.IntRange(2), default=256, **number),
-        click.option("--lr", type=click.FloatRange(0, min_open=True), default=0.1, **number),
+        click.option("--epochs", type=POSITIVE, default=200,
+                     help="Epochs for which each proposed cell is trained.", **number),
+        click.option("--batch-size", type=click.IntRange(2), default=256,
+                     help="Images in one step of training.", **number),
+        click.option("--lr", type=click.FloatRange(0, min_open=True), default=0.1,
+                     help="Learning rate of training, at its start.", **number),
         click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), default=0.9,
-                     **number),
-        click.option("--weight-decay", type=click.FloatRange(0), default=5e-4, **number),
+                     help="Momentum of the gradient descent that trains.", **number),
+        click.option("--weight-decay", type=click.FloatRange(0), default=5e-4,
+                     help="How strongly training pulls weights towards zero.", **number),
         click.option("--channels", type=click.IntRange(1, 1024), default=16,
-                     help="Of the first stage.", **number),
-        click.option("--cells", type=click.IntRange(1, 50), default=5, help="In each stage.",
-                     **number),
-        click.option("--flip/--no-flip", default=True, help="Mirror images at random."),
+                     help="Channels of the first of the network's three stages.", **number),
+        click.option("--cells", type=click.IntRange(1, 50), default=5,
+                     help="Copies of the cell in each of the network's stages.", **number),
+        click.option("--flip/--no-flip", default=True,
+                     help="Mirror training images at random, or never."),
         click.option("--crop", type=click.IntRange(0, 64), default=4,
                      help="Shift images at random, by so many pixels at most.", **number),
-        click.option("--device", default="cpu", show_default=True, help="cpu or cuda."),
+        click.option("--device", default="cpu", show_default=True,
+                     help="Where networks are trained: cpu or cuda."),
         click.option("--export", type=click.Choice(["onnx", "pt"]), multiple=True,
                      help="Export the best network: ONNX or TorchScript."),
     ]  # fmt: skip
@@ -107,7 +113,7 @@ def image_options(command: Any) -> Any:
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Random evaluations to start.",
+    help="Random evaluations of each seed before the prior proposes.",
 )
 @batch_option
 @click.option(
@@ -115,9 +121,13 @@ def image_options(command: Any) -> Any:
     type=click.Choice(["guided", "random", "mutation"]),
     default="guided",
     show_default=True,
-    help="Where candidates come from.",
+    help="Where candidates come from: guided diffusion, random draws, mutations of the best.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the results.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the results.  [default: runs/transfer-NAME-TIME]",
+)
 @resume_option
 @quiet_option
 @click.pass_context
