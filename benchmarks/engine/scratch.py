@@ -32,8 +32,10 @@ def evaluations_to_best(task: str, data: Path | None, method: str, seed: int, bu
         return _optuna(table, method, seed, budget)
     surrogate, strategy = ("ensemble", "guided") if method == "ensemble" else ("gp", method)
     search = Search(table.space, surrogate, strategy, seed=seed)
-    best = best_so_far(search, table.__getitem__, budget, table.optimum)
-    count: int = evaluations_until(best, table.optimum, budget)
+    sign = 1.0 if table.direction == "maximize" else -1.0
+    enough = sign * table.optimum
+    best = best_so_far(search, lambda arch: sign * table[arch], budget, enough)
+    count: int = evaluations_until(best, enough, budget)
     return count
 
 
@@ -46,18 +48,18 @@ def _optuna(table: Table[Any], method: str, seed: int, budget: int) -> int:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     samplers = {"optuna-tpe": optuna.samplers.TPESampler, "optuna-gp": optuna.samplers.GPSampler}
     study = optuna.create_study(
-        direction="maximize", sampler=samplers[method](seed=seed, n_startup_trials=10)
+        direction=table.direction, sampler=samplers[method](seed=seed, n_startup_trials=10)
     )
 
     def objective(trial: optuna.Trial) -> float:
         names = [trial.suggest_categorical(f"op{i}", OPERATIONS) for i in range(6)]
         value = table[Cell(tuple(OPERATIONS.index(name) for name in names))]
-        if value >= table.optimum:
+        if table.gap(value) <= 0:
             trial.study.stop()
         return value
 
     study.optimize(objective, n_trials=budget)
-    return len(study.trials) if study.best_value >= table.optimum else budget + 1
+    return len(study.trials) if table.gap(study.best_value) <= 0 else budget + 1
 
 
 @click.command()

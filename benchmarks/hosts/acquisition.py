@@ -160,7 +160,7 @@ def _diversity(case: Case, outcome: Outcome) -> float:
     "--first-seed",
     default=0,
     show_default=True,
-    help="Of the problems; those below 100 were used to choose the defaults.",
+    help="First seed of the problems; those below 100 were used to choose the defaults.",
 )
 @click.option("--parts/--no-parts", default=True, help="Also without each phase of ours.")
 @click.option("--batch", default=1, show_default=True, help="q; with 8, qLogNEI only.")

@@ -58,8 +58,10 @@ Results = dict[Case, dict[str, Any]]
 @click.option("--space", "spaces", multiple=True, type=click.Choice(list(SPACES)), help="Only it.")
 @click.option("--network", "networks", multiple=True, type=click.Choice(list(NETWORKS)))
 @click.option("--seeds", default=3, show_default=True)
-@click.option("--steps", type=int, help="Of training; by default, what each space needs.")
-@click.option("--batch-size", default=256, show_default=True, help="Of training.")
+@click.option("--steps", type=int, help="Steps of training; by default, what each space needs.")
+@click.option(
+    "--batch-size", default=256, show_default=True, help="Architectures in one step of training."
+)
 @click.option("--bf16", is_flag=True, help="Train in mixed precision.")
 @click.option("--samples", default=10_000, show_default=True)
 @click.option("--processes", default=1, show_default=True)

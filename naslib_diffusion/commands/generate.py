@@ -48,7 +48,13 @@ class _Fit:
 @click.command()
 @table_options
 @click.option(
-    "-n", "number", metavar="N", type=POSITIVE, default=100, show_default=True, help="How many."
+    "-n",
+    "number",
+    metavar="N",
+    type=POSITIVE,
+    default=100,
+    show_default=True,
+    help="How many architectures to generate.",
 )
 @click.option(
     "--observe",
@@ -71,7 +77,12 @@ class _Fit:
     help="A trained score network in place of the exact denoiser; or the name of one that ships.",
 )
 @click.option(
-    "--seed", metavar="N", type=SEED, default=0, show_default=True, help="Of all random decisions."
+    "--seed",
+    metavar="N",
+    type=SEED,
+    default=0,
+    show_default=True,
+    help="Seed of all random decisions: the same one, the same file.",
 )
 @click.option(
     "--out",
@@ -80,7 +91,7 @@ class _Fit:
     show_default=True,
     help="CSV file to write.",
 )
-@click.option("--force", is_flag=True, help="Overwrite --out.")
+@click.option("--force", is_flag=True, help="Overwrite --out if it exists.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def generate(
     *,
@@ -107,10 +118,11 @@ def generate(
       naslib-diffusion generate -n 20 --benchmark nasbench201/cifar10 --observe 100
     """
     from naslib_diffusion.runtime.threads import one_thread
+    from naslib_diffusion.spaces.equality import whole
 
     _refuse_existing(out, force)
     table = _table(source)
-    space = _whole_space(table) if table else make_space(source["space"] or "nasbench201")
+    space = whole(table.space) if table else make_space(source["space"] or "nasbench201")
     denoiser = _load(checkpoint, space)
     with one_thread():
         fit = _fit(space, table, observe, surrogate, seed) if table else None
@@ -134,13 +146,6 @@ def _table(source: dict[str, Any]) -> Table[Any] | None:
             raise UserError("name the measurements to use: --benchmark NAME or --table FILE")
         return None
     return make_table(**source)
-
-
-def _whole_space(table: Table[Any]) -> Space[Any]:
-    """Return the space that a table is of: what is generated need not be measured yet."""
-    from naslib_diffusion.spaces import Subset
-
-    return table.space.space if isinstance(table.space, Subset) else table.space
 
 
 def _fit(space: Space[Any], table: Table[Any], observe: int, surrogate: str, seed: int) -> _Fit:

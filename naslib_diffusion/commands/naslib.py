@@ -16,11 +16,23 @@ FILE = click.Path(path_type=Path)
 @click.command(
     context_settings={"ignore_unknown_options": True},  # overrides such as `search.fidelity -1`
 )
-@click.option("--config-file", metavar="CONFIG.yaml", type=FILE, required=True)
+@click.option(
+    "--config-file",
+    metavar="CONFIG.yaml",
+    type=FILE,
+    required=True,
+    help="NASLib's YAML of the run: optimizer, search space, data set, seed.",
+)
 @click.option("--table", metavar="FILE", type=FILE, help="CSV to query instead of NASLib's files.")
-@click.option("--validation", metavar="COLUMN", help="Of --table: accuracy that is optimised.")
-@click.option("--test", metavar="COLUMN", help="Of --table: accuracy that is only reported.")
-@click.option("--train-time", metavar="COLUMN", help="Of --table: training seconds.")
+@click.option(
+    "--validation", metavar="COLUMN", help="Column of --table with the accuracy that is optimised."
+)
+@click.option(
+    "--test", metavar="COLUMN", help="Column of --table with the accuracy that is only reported."
+)
+@click.option(
+    "--train-time", metavar="COLUMN", help="Column of --table with the seconds that training took."
+)
 @click.option("--images", metavar="FOLDER", type=FILE, help="Data sets for one-shot optimizers.")
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")

@@ -11,7 +11,7 @@ import click
 from naslib_diffusion.commands.errors import UserError
 
 if TYPE_CHECKING:
-    from naslib_diffusion.spaces import Space
+    from naslib_diffusion.spaces import Equality, Space
     from naslib_diffusion.tables import Direction, Missing, Table
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -22,10 +22,20 @@ SEED = click.IntRange(min=0, max=2**31 - 1)
 
 # of the commands that run searches
 seeds_option = click.option(
-    "--seeds", metavar="N", type=POSITIVE, default=3, show_default=True, help="Independent runs."
+    "--seeds",
+    metavar="N",
+    type=POSITIVE,
+    default=3,
+    show_default=True,
+    help="How many independent searches to run, each with a seed of its own.",
 )
 seed_option = click.option(
-    "--seed", metavar="N", type=SEED, default=0, show_default=True, help="First seed."
+    "--seed",
+    metavar="N",
+    type=SEED,
+    default=0,
+    show_default=True,
+    help="Seed of the first search; the next ones count up from it.",
 )
 batch_option = click.option(
     "--batch",
@@ -33,10 +43,12 @@ batch_option = click.option(
     type=POSITIVE,
     default=1,
     show_default=True,
-    help="Evaluations asked for at a time.",
+    help="Evaluations asked for at a time, as if they ran in parallel.",
 )
 resume_option = click.option(
-    "--resume", is_flag=True, help="Go on with the run in --out, with its settings."
+    "--resume",
+    is_flag=True,
+    help="Go on with the run in --out, with its settings; a larger --budget makes it longer.",
 )
 quiet_option = click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 
@@ -49,7 +61,7 @@ def table_options(command: F) -> F:
             metavar="NAME",
             help="A public benchmark: nasbench201/cifar10, nasbench201/cifar100, "
             "nasbench201/imagenet16, analog/baseline_accuracy, nasbenchgraph/cora, ...; "
-            "an unknown name lists all.",
+            "`list` lists all.",
         ),
         click.option(
             "--space",
@@ -84,6 +96,12 @@ def table_options(command: F) -> F:
             help="Which values of the objective are better.",
         ),
         click.option(
+            "--distinct",
+            type=click.Choice(["isomorphic", "exact"]),
+            help="What counts as one architecture: isomorphic ones, as for accuracy, or only the "
+            "same one, as for latency and size.  [default: whether isomorphic rows agree]",
+        ),
+        click.option(
             "--api-file",
             metavar="FILE",
             type=click.Path(path_type=Path),
@@ -97,16 +115,11 @@ def table_options(command: F) -> F:
 
 def make_space(name: str) -> Space[Any]:
     """Return a space by its name."""
-    from naslib_diffusion.spaces import MobileNetV3, NASBench201, NASBenchGraph
+    from naslib_diffusion.spaces import SPACES
 
-    spaces: dict[str, type[Space[Any]]] = {
-        "nasbench201": NASBench201,
-        "mobilenetv3": MobileNetV3,
-        "nasbenchgraph": NASBenchGraph,
-    }
-    if name not in spaces:
-        raise UserError(f"unknown space {name!r}; known: {', '.join(spaces)}")
-    return spaces[name]()
+    if name not in SPACES:
+        raise UserError(f"unknown space {name!r}; known: {', '.join(SPACES)}")
+    return SPACES[name]()
 
 
 def make_table(
@@ -119,9 +132,10 @@ def make_table(
     direction: Direction,
     arch_column: str | None = None,
     missing: Missing = "fail",
+    distinct: Equality | None = None,
 ) -> Table[Any]:
-    """Return the table that the options name."""
-    from naslib_diffusion.tables import TableError, load_table
+    """Return the table that the options name, under the equality that they or its rows say."""
+    from naslib_diffusion.tables import TableError, load_table, with_equality
     from naslib_diffusion.tables import benchmark as load_benchmark
 
     if benchmark is not None and table is not None:
@@ -133,14 +147,15 @@ def make_table(
             _check_benchmark_options(space, objective, direction)
             if arch_column is not None or missing != "fail":
                 raise UserError("--arch-column and --missing belong to --table")
-            return load_benchmark(benchmark, api_file=api_file)
+            return with_equality(load_benchmark(benchmark, api_file=api_file), distinct)
         if api_file is not None:
             raise UserError("--api-file belongs to --benchmark, not to --table")
         assert table is not None
         found = make_space(space or "nasbench201")
-        return load_table(
+        rows = load_table(
             table, found, objective, direction, arch_column=arch_column, missing=missing
         )
+        return with_equality(rows, distinct)
     except TableError as error:
         raise UserError(str(error)) from None
 

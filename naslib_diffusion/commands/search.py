@@ -35,7 +35,7 @@ DEFAULT_BENCHMARK = "nasbench201/cifar100"
     type=POSITIVE,
     default=50,
     show_default=True,
-    help="Evaluations of each seed.",
+    help="Evaluations of each seed, random ones included.",
 )
 @seeds_option
 @seed_option
@@ -45,7 +45,7 @@ DEFAULT_BENCHMARK = "nasbench201/cifar100"
     type=POSITIVE,
     default=10,
     show_default=True,
-    help="Random evaluations to start.",
+    help="Random evaluations of each seed before the surrogate is trusted.",
 )
 @batch_option
 @click.option(
@@ -110,13 +110,15 @@ def _prepare(
 ) -> tuple[Settings, Table[Any], RunFolder]:
     """Check all that the user said before anything is written."""
     from naslib_diffusion.runs import RunError, RunFolder
+    from naslib_diffusion.tables.equality import equality
 
     try:
         if resume:
             if out is None:
                 raise UserError("--resume needs --out, the folder of the run to go on with")
             folder = RunFolder(out)
-            settings = _resumed_settings(context, folder.load_settings())
+            stored = folder.load_settings()
+            settings = _resumed_settings(context, stored)
         else:
             settings = _given_settings(context)
             folder = RunFolder(out or _default_out(settings))
@@ -124,9 +126,17 @@ def _prepare(
         table = _checked_table(settings)
         if resume and settings.fingerprint != table.fingerprint:
             raise UserError(f"cannot resume {out}: the table's contents have changed since")
-        settings = _with(settings, fingerprint=table.fingerprint)
-        if not resume:
-            folder.start(settings)
+        if resume:
+            if settings != stored:
+                folder.store(settings)
+            return settings, table, folder
+        settings = _with(
+            settings,
+            fingerprint=table.fingerprint,
+            distinct=equality(table),
+            seeds=_seeds(context, settings),
+        )
+        folder.start(settings)
     except RunError as error:
         raise UserError(str(error)) from None
     return settings, table, folder
@@ -144,16 +154,23 @@ def _given_settings(context: click.Context) -> Settings:
 
 
 def _resumed_settings(context: click.Context, stored: Settings) -> Settings:
-    """Return the stored settings, if none of the options that were given differs."""
+    """Return the stored settings, if no option that was given differs but for a larger budget."""
     given = {
         name: value
         for name, value in _option_values(context).items()
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
     }
-    changes = stored.changes(_with(stored, **given))
+    longer = _with(stored, budget=max(stored.budget, given.get("budget", 0)))
+    changes = longer.changes(_with(longer, **given))
     if changes:
         raise UserError(f"cannot resume with other settings: {'; '.join(changes)}")
-    return stored
+    return longer
+
+
+def _seeds(context: click.Context, settings: Settings) -> int:
+    """Return how many seeds to run: one where the others would repeat it, unless told."""
+    told = context.get_parameter_source("seeds") is click.core.ParameterSource.COMMANDLINE
+    return settings.seeds if told or not settings.seeds_agree else 1
 
 
 def _option_values(context: click.Context) -> dict[str, Any]:
@@ -201,6 +218,7 @@ def _checked_table(settings: Settings) -> Table[Any]:
         direction=settings.direction,
         arch_column=settings.arch_column,
         missing=settings.missing,
+        distinct=settings.distinct,
     )
     if settings.budget > table.distinct:
         raise UserError(
@@ -229,6 +247,8 @@ def _saved(
 
 
 def _announce(settings: Settings, table: Table[Any], folder: RunFolder, done: int) -> None:
+    from naslib_diffusion.tables.equality import describe
+
     click.echo(
         f"{table.name}: {settings.budget} evaluations x {settings.seeds} "
         f"seed{'s' * (settings.seeds > 1)} of {table.distinct:,} distinct architectures"
@@ -237,6 +257,14 @@ def _announce(settings: Settings, table: Table[Any], folder: RunFolder, done: in
     )
     if settings.table is not None and table.remarks():
         click.echo(f"{table.objective}: {table.remarks()}")
+    reason = describe(table)
+    if reason:
+        click.echo(f"--distinct {settings.distinct}: {reason}")
+    if settings.seeds_agree:
+        click.echo(
+            "with a prior, without random evaluations and without noise all seeds ask the same"
+            + (": one is run" if settings.seeds == 1 else "; --seeds 1 is enough")
+        )
 
 
 def _run(

@@ -39,7 +39,11 @@ class _Job:
 
 @click.command()
 @click.option(
-    "--space", metavar="NAME", default="nasbench201", show_default=True, help="Search space."
+    "--space",
+    metavar="NAME",
+    default="nasbench201",
+    show_default=True,
+    help="Space of the architectures: nasbench201, mobilenetv3, nasbenchgraph.",
 )
 @click.option(
     "--out",
@@ -55,7 +59,12 @@ class _Job:
     help="CSV with a column `arch`: learn the law that these follow, instead of the uniform one.",
 )
 @click.option(
-    "--steps", metavar="N", type=POSITIVE, default=2000, show_default=True, help="Optimiser steps."
+    "--steps",
+    metavar="N",
+    type=POSITIVE,
+    default=2000,
+    show_default=True,
+    help="Steps of the optimiser.",
 )
 @click.option(
     "--minutes",
@@ -71,8 +80,15 @@ class _Job:
     show_default=True,
     help="Architectures per step and process.",
 )
-@click.option("--seed", metavar="N", type=SEED, default=0, show_default=True, help="Of it all.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option(
+    "--seed",
+    metavar="N",
+    type=SEED,
+    default=0,
+    show_default=True,
+    help="Seed of the training data, the weights and the batches.",
+)
+@click.option("--device", default="cpu", show_default=True, help="Where to train: cpu or cuda.")
 @click.option("--bf16/--fp32", default=None, help="Mixed precision; on by default on a GPU only.")
 @click.option(
     "--processes",
@@ -99,7 +115,7 @@ class _Job:
     help="Samples to judge the network by in the end; 0 for none.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the training of --out that was cut off.")
-@click.option("--force", is_flag=True, help="Overwrite --out.")
+@click.option("--force", is_flag=True, help="Overwrite --out if it exists.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def train(
     *,

@@ -65,27 +65,33 @@ def image_options(command: Any) -> Any:
                      default="quick", show_default=True,
                      help="Epochs, channels and cells: 20, 8, 1; 60, 16, 2; or 200, 16, 5."),
         click.option("--epochs", metavar="N", type=POSITIVE,
-                     help="Of each training.  [default: by --preset]"),
+                     help="Epochs for which each proposed cell is trained.  [default: by "
+                     "--preset]"),
         click.option("--batch-size", metavar="N", type=click.IntRange(2),
-                     help="Images of a step.  [default: by the number of images, 16 to 256]"),
+                     help="Images in one step of training.  [default: by the number of images, "
+                     "16 to 256]"),
         click.option("--lr", type=click.FloatRange(0, min_open=True), default=0.1,
-                     help="Learning rate at the start.", **number),
+                     help="Learning rate of training, at its start.", **number),
         click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), default=0.9,
-                     help="Of stochastic gradient descent.", **number),
+                     help="Momentum of the gradient descent that trains.", **number),
         click.option("--weight-decay", type=click.FloatRange(0), default=5e-4,
-                     help="L2 penalty of the weights.", **number),
+                     help="How strongly training pulls weights towards zero.", **number),
         click.option("--channels", metavar="N", type=click.IntRange(1, 1024),
-                     help="Of the first stage.  [default: by --preset]"),
+                     help="Channels of the first of the network's three stages.  [default: by "
+                     "--preset]"),
         click.option("--cells", metavar="N", type=click.IntRange(1, 50),
-                     help="In each stage.  [default: by --preset]"),
+                     help="Copies of the cell in each of the network's stages.  [default: by "
+                     "--preset]"),
         click.option("--flip/--no-flip", default=None,
-                     help="Mirror images at random.  [default: where the images allow it]"),
+                     help="Mirror training images at random, or never.  [default: where the "
+                     "images allow it]"),
         click.option("--crop", metavar="N", type=click.IntRange(0, 64),
                      help="Shift images at random, by so many pixels at most.  [default: an "
                      "eighth of the size, none below 16 pixels]"),
         click.option("--threads", metavar="N", type=POSITIVE,
                      help="CPU threads.  [default: as many as pay off, by a timed step]"),
-        click.option("--device", default="cpu", show_default=True, help="cpu or cuda."),
+        click.option("--device", default="cpu", show_default=True,
+                     help="Where networks are trained: cpu or cuda."),
         click.option("--export", type=click.Choice(["onnx", "pt"]), multiple=True,
                      help="Export the best network: ONNX or TorchScript."),
     ]  # fmt: skip
@@ -122,7 +128,7 @@ def image_options(command: Any) -> Any:
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Random evaluations to start.",
+    help="Random evaluations of each seed before the prior proposes.",
 )
 @batch_option
 @click.option(
@@ -130,9 +136,13 @@ def image_options(command: Any) -> Any:
     type=click.Choice(["guided", "random", "mutation"]),
     default="guided",
     show_default=True,
-    help="Where candidates come from.",
+    help="Where candidates come from: guided diffusion, random draws, mutations of the best.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the results.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the results.  [default: runs/transfer-NAME-TIME]",
+)
 @resume_option
 @quiet_option
 @click.pass_context

@@ -81,7 +81,8 @@ def _check_options(params: dict[str, Any], explicit: Sequence[str]) -> None:
     from naslib_diffusion.spaces import NASBench201
     from naslib_diffusion.transfer.training import check_export
 
-    wrong = {"table", "benchmark", "objective", "direction", "api_file", "seeds", "batch"}
+    wrong = {"table", "benchmark", "objective", "direction", "distinct", "api_file"}
+    wrong |= {"seeds", "batch"}
     clash = sorted(wrong.intersection(explicit))
     if clash:
         name = clash[0].replace("_", "-")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from naslib_diffusion.spaces.base import Space
+from naslib_diffusion.spaces.equality import structure
 from naslib_diffusion.spaces.nasbench201 import OPERATIONS, Cell
 from naslib_diffusion.spaces.nasbench201_features import EDGES
-from naslib_diffusion.spaces.subset import Subset
 
 LABELS = {
     "none": "none",
@@ -74,9 +74,10 @@ def _edge(source: int, target: int, operation: str) -> Edge:
 
 def decisions(space: Space[Any], arch: Any) -> list[tuple[str, str]]:
     """List the decisions of any other architecture, by name where the space has names."""
-    whole = space.space if isinstance(space, Subset) else space
     values = getattr(arch, "values", None)
     if not isinstance(values, tuple):
         return [("architecture", str(arch))]
-    names = getattr(whole, "names", None) or [f"decision {i}" for i in range(len(values))]
+    names = getattr(structure(space), "names", None) or [
+        f"decision {i}" for i in range(len(values))
+    ]
     return [(str(name), str(value)) for name, value in zip(names, values, strict=True)]

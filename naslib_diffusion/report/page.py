@@ -6,6 +6,7 @@ import platform
 import statistics
 from collections.abc import Iterator
 from importlib import metadata
+from typing import Any
 
 from markupsafe import Markup
 
@@ -14,6 +15,8 @@ from naslib_diffusion.report.cells import LABELS, NODES, RADIUS, decisions, draw
 from naslib_diffusion.report.scales import formatter
 from naslib_diffusion.report.templating import render_page
 from naslib_diffusion.runs import Results
+from naslib_diffusion.tables import Table
+from naslib_diffusion.tables.equality import describe
 
 TOP = 10
 """Architectures in the table of the best."""
@@ -77,12 +80,19 @@ def _tiles(results: Results) -> Iterator[tuple[str, str, str]]:
         median = statistics.median(seed.steps_to_best for seed in seeds)
         yield f"{median:g}", "evaluations to the best found", "median over the seeds"
     share = 100 * settings.budget / table.distinct
-    remark = f"of {table.distinct:,} distinct, by each seed"
+    remark = f"of {_counted(table)}, by each seed"
     yield f"{share:.2g} %", "of the table evaluated", remark
     new = len(results.trials) - results.resumed
     if new:
         remark = f"{results.seconds / new:.2g} s per evaluation"
         yield _duration(results.seconds), "to search", remark
+
+
+def _counted(table: Table[Any]) -> str:
+    """Count rows, and what is left of them if isomorphic ones count as one."""
+    if len(table) == table.distinct:
+        return f"{len(table):,}"
+    return f"{len(table):,}, {table.distinct:,} up to isomorphism"
 
 
 def _duration(seconds: float) -> str:
@@ -108,8 +118,10 @@ def _settings(results: Results) -> list[tuple[str, str]]:
     listed = [
         ("table", table.name),
         ("objective", f"{table.objective}, {table.direction}"),
-        ("rows", f"{len(table):,}, {table.distinct:,} of them distinct"),
+        ("architectures", _counted(table)),
     ]
+    reason = describe(table)
+    listed += [("equality", reason)] if reason else []
     skipped = ("benchmark", "table", "objective", "direction", "fingerprint")
     listed += [
         (name, str(value))

@@ -40,6 +40,14 @@ class RunFolder:
             RunError: if it holds a run already, or cannot be created.
         """
         self.refuse_used()
+        self.store(settings)
+
+    def store(self, settings: Stored) -> None:
+        """Write the settings of the run, in place of those that there were.
+
+        Raises:
+            RunError: if they cannot be written.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             text = json.dumps(settings.to_json(), indent=2) + "\n"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from naslib_diffusion.runs.settings import Settings
 from naslib_diffusion.runs.trials import Evaluation
 from naslib_diffusion.tables import Table
+from naslib_diffusion.tables.equality import disagreement, equality
 
 PACKAGES = ("naslib-diffusion", "torch", "gpytorch", "botorch", "numpy")
 
@@ -106,6 +107,8 @@ class Results:
                 "direction": table.direction,
                 "rows": len(table),
                 "distinct": table.distinct,
+                "equality": equality(table),
+                "disagreement": disagreement(table),
                 "complete": table.complete,
                 "optimum": table.optimum,
                 "failures": table.failures,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from naslib_diffusion.optimize.generator import SpaceExhausted
 from naslib_diffusion.runs.settings import Settings
 from naslib_diffusion.runs.trials import Evaluation
 from naslib_diffusion.search import Search
@@ -45,7 +46,8 @@ def run_seed(
     """Search with one seed.
 
     Whole batches that are saved are told as they are. A batch that was cut off is asked for again,
-    which gives the same architectures, and finished.
+    which gives the same architectures, and finished. The last batch is asked for as a whole too,
+    whatever the budget leaves of it, so that a larger budget later goes on with the same.
     """
     search = Search(
         table.space,
@@ -62,7 +64,7 @@ def run_seed(
         batch = list(saved[len(done) : len(done) + size])
         archs = [table.space.parse(trial.arch) for trial in batch]
         if len(batch) < size:
-            asked = search.ask(size)
+            asked = _ask(search, settings.batch)
             archs += [arch for arch in asked if arch not in archs][: size - len(batch)]
         for arch in archs[len(batch) :]:
             step = len(done) + len(batch) + 1
@@ -73,6 +75,14 @@ def run_seed(
         search.tell(archs, [trial.value for trial in batch])
         done += batch
     return done
+
+
+def _ask(search: Search[Any], n: int) -> list[Any]:
+    """Ask for `n` architectures, or for those that are left."""
+    try:
+        return search.ask(n)
+    except SpaceExhausted as exhausted:
+        return exhausted.found
 
 
 def evaluate(table: Table[Any], arch: Any, seed: int, step: int, settings: Settings) -> float:

@@ -7,7 +7,11 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
+from naslib_diffusion.spaces.equality import Equality
 from naslib_diffusion.tables import Direction, Missing
+
+LATER = {"arch_column": None, "distinct": "isomorphic", "missing": "fail"}
+"""Settings that runs of earlier versions do not have, and what they did."""
 
 
 @dataclass(frozen=True)
@@ -16,6 +20,8 @@ class Settings:
 
     Attributes:
         prior: what is believed before the first evaluation: "default", or files, one a line.
+        distinct: what counts as one architecture, "isomorphic" or "exact"; None only until the
+            table has decided it.
         fingerprint: of the table that was searched, so that a resumed run meets the same one.
     """
 
@@ -35,6 +41,7 @@ class Settings:
     strategy: str = "guided"
     surrogate: str = "gp"
     noisy: bool = False
+    distinct: Equality | None = "isomorphic"
     prior: str | None = None
     fingerprint: str = ""
 
@@ -53,6 +60,16 @@ class Settings:
         """The names of the priors."""
         return [] if self.prior is None else self.prior.split("\n")
 
+    @property
+    def seeds_agree(self) -> bool:
+        """Whether nothing that counts is random: a prior proposes, and the table has no noise."""
+        return (
+            self.prior is not None
+            and self.initial == 0
+            and not self.noisy
+            and self.strategy == "guided"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary for JSON."""
         return dataclasses.asdict(self)
@@ -61,6 +78,8 @@ class Settings:
     def from_json(data: Any) -> Settings:
         """Inverse of `to_json`; raises ValueError if `data` is something else."""
         types = {field.name: type(field.default) for field in dataclasses.fields(Settings)}
+        if isinstance(data, dict):
+            data = {**LATER, **data}
         if not isinstance(data, dict) or set(data) != set(types):
             raise ValueError("not the settings of a run")
         for name, kind in types.items():

@@ -6,14 +6,17 @@ import copy
 import itertools
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
 
 from naslib_diffusion.diffusion.guidance import Guide
-from naslib_diffusion.search.search import Direction, Prediction, Search, Trial
+from naslib_diffusion.search.saved import OBJECT
+from naslib_diffusion.search.search import Direction, Search
+from naslib_diffusion.search.trials import ParetoTrial, Prediction
 from naslib_diffusion.spaces.base import Space
+from naslib_diffusion.spaces.equality import Equality
 from naslib_diffusion.surrogates import Constrained, Feasibility, ObjectiveScale, Surrogate
 from naslib_diffusion.surrogates.base import fit_to_values
 from naslib_diffusion.surrogates.multiobjective import (
@@ -27,16 +30,6 @@ from naslib_diffusion.surrogates.prior import Prior, informed
 A = TypeVar("A", bound=Hashable)
 
 
-@dataclass(frozen=True)
-class ParetoTrial(Trial[A]):
-    """One finished evaluation of several objectives.
-
-    Its `value` is minus the number of evaluations that dominate it, NaN if the evaluation failed.
-    """
-
-    objectives: tuple[float, ...] = ()
-
-
 class ParetoSearch(Search[A]):
     """Search that makes the hypervolume grow that the Pareto front dominates.
 
@@ -46,6 +39,8 @@ class ParetoSearch(Search[A]):
         space: where to search.
         directions: "maximize" or "minimize", for each objective.
         priors: for each objective what is expected of it; none unless told.
+        distinct: as `Search` has it. One of several objectives is nearly always a cost, for which
+            isomorphic architectures differ, so that they are told apart unless told otherwise.
         options: as `Search` takes them, but `direction` and `acquisition`.
 
     Raises:
@@ -58,6 +53,7 @@ class ParetoSearch(Search[A]):
         directions: Sequence[Direction],
         *,
         priors: Sequence[Sequence[Prior]] = (),
+        distinct: Equality = "exact",
         **options: Any,
     ) -> None:
         if not 2 <= len(directions) <= MAX_OBJECTIVES:
@@ -68,7 +64,8 @@ class ParetoSearch(Search[A]):
         if priors and not (len(priors) == len(directions) and all(priors)):
             sizes = [len(own) for own in priors]
             raise ValueError(f"{len(directions)} objectives need priors each, not {sizes} of them")
-        super().__init__(space, prior=[p for own in priors for p in own], **options)
+        flat = [p for own in priors for p in own]
+        super().__init__(space, prior=flat, distinct=distinct, **options)
         own = iter(self.priors)  # which lie where the search computes
         self.priors_each = tuple(
             tuple(itertools.islice(own, len(each))) for each in priors or ((),) * len(directions)
@@ -85,23 +82,35 @@ class ParetoSearch(Search[A]):
 
     def tell(  # type: ignore[override]
         self,
-        archs: Sequence[A],
-        values: Sequence[Sequence[float]],
-        constraints: Sequence[Sequence[float]] | None = None,
+        archs: Sequence[A | str] | A | str,
+        values: Sequence[Sequence[float]] | Sequence[float],
+        constraints: Sequence[Sequence[float]] | Sequence[float] | None = None,
     ) -> None:
         """Record evaluations, as `Search.tell` does, with one value for each objective."""
-        rows = [tuple(map(float, row)) for row in values]
+        told: Any = values
+        limits: Any = constraints
+        if len(told) and not hasattr(told[0], "__len__"):
+            archs, told = [archs], [told]  # type: ignore[list-item]
+            limits = None if constraints is None else [constraints]
+        rows = [tuple(map(float, row)) for row in told]
         short = [row for row in rows if len(row) != len(self.signs)]
         if short:
             raise ValueError(f"{short[0]} must have {len(self.signs)} values")
         failed = [math.nan if not all(map(math.isfinite, row)) else 0.0 for row in rows]
         before = len(self.trials)
-        super().tell(archs, failed, constraints)
+        self._record(archs, failed, limits)  # type: ignore[arg-type]
         self.trials[before:] = [
             ParetoTrial(trial.arch, trial.value, trial.constraints, row)
             for trial, row in zip(self.trials[before:], rows, strict=True)
         ]
         self._rank()
+
+    def _settings(self) -> dict[str, Any]:
+        settings = super()._settings()
+        for name in ("direction", "acquisition", "prior"):
+            settings.pop(name, None)
+        settings["directions"] = ["maximize" if s > 0 else "minimize" for s in self.signs]
+        return settings | ({"priors": OBJECT} if self.priors else {})
 
     def predict_each(self, arch: A) -> tuple[Prediction, ...]:
         """Return what the last `ask` thought of `arch`, by objective; empty if that was random."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from numbers import Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,8 +19,11 @@ from naslib_diffusion.optimize.generator import GuidedGenerator, SpaceExhausted
 from naslib_diffusion.runtime.devices import suitable_device
 from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.runtime.threads import one_thread
+from naslib_diffusion.search.saved import OBJECT, Row, Saved, writable
 from naslib_diffusion.search.strategies import STRATEGIES, Request, Strategy, available
+from naslib_diffusion.search.trials import Prediction, Trial, dataframe
 from naslib_diffusion.spaces.base import Space
+from naslib_diffusion.spaces.equality import Equality, Exact, under
 from naslib_diffusion.surrogates import (
     Constrained,
     Feasibility,
@@ -34,6 +38,9 @@ from naslib_diffusion.surrogates import (
 from naslib_diffusion.surrogates.base import fit_to_values
 from naslib_diffusion.surrogates.prior import Prior, informed
 
+if TYPE_CHECKING:
+    import pandas
+
 A = TypeVar("A", bound=Hashable)
 
 Direction = Literal["maximize", "minimize"]
@@ -43,30 +50,6 @@ LATER = 300
 """Evaluations for which the device is chosen: early on, either is fast."""
 INCUMBENTS = 20
 """How many of the best architectures a strategy gets to see."""
-
-
-@dataclass(frozen=True)
-class Trial(Generic[A]):
-    """One finished evaluation; a failed one has the value NaN."""
-
-    arch: A
-    value: float
-    constraints: tuple[float, ...] = ()
-    """Feasible if none is positive."""
-
-    @property
-    def feasible(self) -> bool:
-        """Whether no constraint is known to be violated."""
-        return not any(constraint > 0 for constraint in self.constraints)
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a search thought of an architecture when it last asked, in units of the objective."""
-
-    acquisition: float
-    mean: float
-    deviation: float
 
 
 class Search(Generic[A]):
@@ -91,6 +74,8 @@ class Search(Generic[A]):
         repeats: whether architectures may be asked again once they were told: for objectives so
             noisy that a second measurement may be worth more than a new architecture.
         prior: what is expected of the objective before it is measured: one `Prior` or several.
+        distinct: "isomorphic" counts architectures of equal canonical form as one, which is right
+            for accuracy; "exact" tells them apart, as latency, energy and size do.
 
     Raises:
         ValueError: if an argument is not among the allowed.
@@ -111,18 +96,20 @@ class Search(Generic[A]):
         device: torch.device | str | None = None,
         repeats: bool = False,
         prior: Prior | Sequence[Prior] = (),
+        distinct: Equality = "isomorphic",
     ) -> None:
         if direction not in ("maximize", "minimize"):
             raise ValueError(f"direction must be 'maximize' or 'minimize', not {direction!r}")
+        self.space = under(space, distinct)
         self.priors = tuple(prior) if isinstance(prior, Sequence) else (prior,)
         initial = (0 if self.priors else 10) if initial is None else initial
         if initial < (0 if self.priors else 1):
             raise ValueError(f"initial must be at least 1, not {initial}")
         if isinstance(strategy, str) and strategy not in STRATEGIES:
             raise ValueError(f"unknown strategy {strategy!r}; known: {', '.join(STRATEGIES)}")
-        self.space = space
+        self._names = writable(surrogate), writable(strategy)
         self.surrogate = (
-            make_surrogate(surrogate, space) if isinstance(surrogate, str) else surrogate
+            make_surrogate(surrogate, self.space) if isinstance(surrogate, str) else surrogate
         )
         self.strategy = STRATEGIES[strategy] if isinstance(strategy, str) else strategy
         self.acquisition = acquisition or (
@@ -133,6 +120,7 @@ class Search(Generic[A]):
                 f"unknown acquisition function {acquisition!r}; known: {', '.join(ACQUISITIONS)}"
             )
         self.seed, self.initial, self.candidates = seed, initial, candidates
+        self.distinct = distinct
         self.maximize = direction == "maximize"
         self.repeats = repeats
         self._feasibility: Feasibility | None = None
@@ -140,10 +128,14 @@ class Search(Generic[A]):
         device = suitable_device(
             candidates, math.prod(space.shape), points_of(denoiser, space, LATER), device=device
         )
-        blank = GuidedGenerator(space, denoiser, device)
+        blank = GuidedGenerator(self.space, denoiser, device)
         self._device, self._denoiser = blank.device, blank.denoiser
+        self._own_denoiser = denoiser is not None
         self.surrogate = moved(self.surrogate, self._device)
         self.priors = tuple(moved(prior, self._device) for prior in self.priors)
+        if isinstance(self.space, Exact):
+            # as plain functions: surrogates of their own would not tell isomorphic ones apart
+            self.priors = tuple(own.__call__ for own in self.priors)
         self._asked: dict[Hashable, A] = {}
         self.trials: list[Trial[A]] = []
 
@@ -196,17 +188,17 @@ class Search(Generic[A]):
 
     def tell(
         self,
-        archs: Sequence[A],
-        values: Sequence[float],
-        constraints: Sequence[Sequence[float]] | None = None,
+        archs: Sequence[A | str] | A | str,
+        values: Sequence[float] | float,
+        constraints: Sequence[Sequence[float]] | Sequence[float] | None = None,
     ) -> None:
         """Record evaluations, whether they were asked or not; repeats are noisy measurements.
 
         A value that is not finite is a failure: it is never asked again, and counts for the
-        surrogate as the worst value seen.
+        surrogate as the worst value seen. One architecture may be told with one value.
 
         Args:
-            archs: what was evaluated.
+            archs: what was evaluated: architectures, or their strings.
             values: of the objective, one for each.
             constraints: for each the values of all constraints, which are met if not positive; or
                 none where they are unknown.
@@ -214,20 +206,88 @@ class Search(Generic[A]):
         Raises:
             ValueError: if the lengths differ, or an architecture is not of the space.
         """
+        limits: Any = constraints
+        if isinstance(values, Real) or getattr(values, "ndim", None) == 0:
+            archs, values = [archs], [values]  # type: ignore[list-item]
+            limits = None if constraints is None else [constraints]
+        self._record(archs, values, limits)  # type: ignore[arg-type]
+
+    def _record(
+        self,
+        archs: Sequence[A | str] | str,
+        values: Sequence[float],
+        constraints: Sequence[Sequence[float]] | None,
+    ) -> None:
+        """Check all that is told before any of it is recorded."""
+        if isinstance(archs, str) or not isinstance(archs, Sequence):
+            raise ValueError(f"{archs} was told with a list of values; give it one value")
         if len(archs) != len(values):
             raise ValueError(f"{len(archs)} architectures were told with {len(values)} values")
-        numbers = [float(value) for value in values]  # all of them before any is recorded
-        foreign = [arch for arch in archs if not self._contains(arch)]
-        if foreign:
-            raise ValueError(f"{foreign[0]} is not an architecture of space {self.space.name!r}")
-        limits = [tuple(map(float, limit)) for limit in constraints or [()] * len(archs)]
-        if len(limits) != len(archs):
-            raise ValueError(
-                f"{len(archs)} architectures were told with {len(limits)} constraints"
-            )
-        for arch, value, limit in zip(archs, numbers, limits, strict=True):
+        numbers = [float(value) for value in values]
+        read = [self._read(arch) for arch in archs]
+        limits = [tuple(map(float, limit)) for limit in constraints or [()] * len(read)]
+        if len(limits) != len(read):
+            raise ValueError(f"{len(read)} architectures were told with {len(limits)} constraints")
+        for arch, value, limit in zip(read, numbers, limits, strict=True):
             self._asked.setdefault(self.space.canonical(arch), arch)
             self.trials.append(Trial(arch, value, limit))
+
+    def trials_dataframe(self) -> pandas.DataFrame:
+        """Return the trials as a table, a row each, in order; see `dataframe`.
+
+        Raises:
+            ImportError: if pandas is not installed.
+        """
+        return dataframe(self.trials)
+
+    def save(self, path: str | Path) -> None:
+        """Write settings, trials and what is pending to a JSON file; see `load`."""
+        Saved(
+            kind=type(self).__name__,
+            space=(self.space.name, tuple(self.space.shape)),
+            settings=self._settings(),
+            asked=tuple(map(str, self._asked.values())),
+            trials=tuple(Row(str(t.arch), t.told, t.constraints) for t in self.trials),
+        ).write(Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path, space: Space[A] | None = None, **objects: Any) -> Self:
+        """Return the search that `save` wrote: it asks what the other one would have asked.
+
+        Args:
+            path: the file.
+            space: where to search; may be left out for the spaces that need no arguments.
+            objects: arguments that were no names or numbers, such as `prior`, and `device`.
+
+        Raises:
+            ValueError: if the file is no such file, is of another space, or needs objects.
+        """
+        saved = Saved.read(Path(path))
+        space, settings = saved.arguments(cls.__name__, space, objects)
+        try:
+            search = cls(space, **settings)
+            search.expect([search._read(arch) for arch in saved.asked])
+            rows: Any = zip(*((t.arch, t.value, t.constraints) for t in saved.trials), strict=True)
+            search.tell(*(rows if saved.trials else ((), ())))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"cannot go on from {path}: {error}") from None
+        return search
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the arguments that decide what is asked, as a file can hold them."""
+        objects = {"denoiser": self._own_denoiser, "prior": bool(self.priors)}
+        return {
+            "surrogate": self._names[0],
+            "strategy": self._names[1],
+            "seed": self.seed,
+            "initial": self.initial,
+            "direction": "maximize" if self.maximize else "minimize",
+            "acquisition": self.acquisition,
+            "candidates": self.candidates,
+            "repeats": self.repeats,
+            "distinct": self.distinct,
+            **{name: OBJECT for name, own in objects.items() if own},
+        }
 
     def predict(self, arch: A) -> Prediction | None:
         """Return what the last `ask` thought of `arch`; None if that was random."""
@@ -334,7 +394,15 @@ class Search(Generic[A]):
     def _encode(self, archs: Sequence[A]) -> Tensor:
         return self.space.encode(archs).to(self._device)
 
-    def _contains(self, arch: A) -> bool:
+    def _read(self, arch: A | str) -> A:
+        """Return an architecture of the space, which may be given by its string."""
+        if self._contains(arch):
+            return arch  # type: ignore[return-value]
+        if isinstance(arch, str):
+            return self.space.parse(arch)
+        raise ValueError(f"{arch} is not an architecture of space {self.space.name!r}")
+
+    def _contains(self, arch: Any) -> bool:
         """Whether `arch` is of the space; what is not even an architecture is not."""
         try:
             return self.space.is_valid(arch)

@@ -1,6 +1,11 @@
 """Search spaces: what an architecture is, and how it becomes a tensor and back."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from naslib_diffusion.spaces.base import AtomBlock, Block, Factor, Space, UniformBlock, UnionBlock
+from naslib_diffusion.spaces.equality import Equality, Exact
 from naslib_diffusion.spaces.mobilenetv3 import MobileNetV3, Subnet
 from naslib_diffusion.spaces.nasbench201 import NASBench201
 from naslib_diffusion.spaces.nasbenchgraph import GraphNet, NASBenchGraph
@@ -9,10 +14,20 @@ from naslib_diffusion.spaces.product import Point, ProductSpace
 from naslib_diffusion.spaces.samples import Graph, SampleSpace, from_samples
 from naslib_diffusion.spaces.subset import Subset
 
+SPACES: dict[str, type[Space[Any]]] = {
+    "nasbench201": NASBench201,
+    "mobilenetv3": MobileNetV3,
+    "nasbenchgraph": NASBenchGraph,
+}
+"""Spaces that need no arguments, by name."""
+
 __all__ = [
+    "SPACES",
     "AtomBlock",
     "Block",
     "Categorical",
+    "Equality",
+    "Exact",
     "Factor",
     "Graph",
     "GraphNet",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, runtime_checkable
@@ -72,12 +73,16 @@ class UnionBlock:
         """Number of coordinates."""
         return sum(len(self.factors[i].columns) for i in self.parts[0])
 
+    @property
+    def products(self) -> list[list[Factor]]:
+        """The factors of each part."""
+        return [[self.factors[i] for i in part] for part in self.parts]
+
     def expand(self) -> AtomBlock:
         """Return the same law as one block with an atom for each value of each part."""
-        return AtomBlock(self.start, torch.cat([self._product(part) for part in self.parts]))
+        return AtomBlock(self.start, torch.cat([self._product(part) for part in self.products]))
 
-    def _product(self, part: tuple[int, ...]) -> Tensor:
-        factors = [self.factors[i] for i in part]
+    def _product(self, factors: Sequence[Factor]) -> Tensor:
         grids = torch.meshgrid(*(torch.arange(len(f.atoms)) for f in factors), indexing="ij")
         values = torch.empty(grids[0].numel(), self.width, dtype=factors[0].atoms.dtype)
         for factor, chosen in zip(factors, grids, strict=True):
@@ -86,6 +91,18 @@ class UnionBlock:
 
 
 Block = AtomBlock | UnionBlock | UniformBlock
+
+
+def count_encodings(blocks: Sequence[Block]) -> int | None:
+    """Return how many values a law can take; None if it has a continuum."""
+    total = 1
+    for block in blocks:
+        if isinstance(block, UniformBlock):
+            return None
+        parts: Sequence[Sequence[AtomBlock | Factor]]
+        parts = [[block]] if isinstance(block, AtomBlock) else block.products
+        total *= sum(math.prod(len(factor.atoms) for factor in part) for part in parts)
+    return total
 
 
 class Space(Protocol[A]):

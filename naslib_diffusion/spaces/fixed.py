@@ -10,7 +10,15 @@ from typing import Generic
 import torch
 from torch import Tensor
 
-from naslib_diffusion.spaces.base import A, AtomBlock, Block, Space, UniformBlock, UnionBlock
+from naslib_diffusion.spaces.base import (
+    A,
+    AtomBlock,
+    Block,
+    Space,
+    UniformBlock,
+    UnionBlock,
+    count_encodings,
+)
 
 _MAX_ROUNDS = 100  # batches that `sample` draws before it gives up
 _MIN_BATCH = 100
@@ -47,12 +55,8 @@ class Fixed(Generic[A]):
     @functools.cached_property
     def size(self) -> int | None:
         """Number of encodings left, an upper bound of that of canonical forms; or None."""
-        counts = [len(b.atoms) for b in self.blocks if isinstance(b, AtomBlock)]
-        unions = [len(b.expand().atoms) for b in self.blocks if isinstance(b, UnionBlock)]
-        if len(counts) + len(unions) < len(self.blocks):
-            return None
-        total = math.prod(counts) * math.prod(unions)
-        return total if self.space.size is None else min(total, self.space.size)
+        total = count_encodings(self.blocks)
+        return total if total is None or self.space.size is None else min(total, self.space.size)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> list[A]:
         """Draw `n` valid architectures; raises ValueError if nearly all are not valid."""

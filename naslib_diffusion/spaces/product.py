@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -27,6 +27,18 @@ class Point:
     """
 
     values: tuple[Value, ...]
+    names: tuple[str, ...] = field(default=(), repr=False)
+    """Of the parameters, for reading; points of equal values are equal whatever their names."""
+
+    def __getitem__(self, name: str) -> Value:
+        """Return the value of the parameter `name`; raises KeyError that lists the names."""
+        if name not in self.names:
+            raise KeyError(f"{name!r} is not a parameter; there are: {', '.join(self.names)}")
+        return self.values[self.names.index(name)]
+
+    def as_dict(self) -> dict[str, Value]:
+        """Return the values by the names of their parameters."""
+        return dict(zip(self.names, self.values, strict=True))
 
     def __str__(self) -> str:
         return json.dumps(self.values)
@@ -102,7 +114,8 @@ class ProductSpace:
             if parameter.values is None:
                 raise ValueError(f"parameter {name!r} has too many values to enumerate the space")
             choices.append(parameter.values)
-        return filter(self._permits, map(Point, itertools.product(*choices)))
+        points = (Point(values, self.names) for values in itertools.product(*choices))
+        return filter(self._permits, points)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> list[Point]:
         """Draw `n` valid points uniformly; raises ValueError if `is_valid` bans nearly all."""
@@ -137,7 +150,8 @@ class ProductSpace:
         x = x.detach().double().cpu()
         parts = zip(self.parameters, self._slices, strict=True)
         return [
-            Point(values) for values in zip(*(p.decode(x[:, s]) for p, s in parts), strict=True)
+            Point(values, self.names)
+            for values in zip(*(p.decode(x[:, s]) for p, s in parts), strict=True)
         ]
 
     def is_valid(self, arch: Point) -> bool:
@@ -168,7 +182,7 @@ class ProductSpace:
                 own.append(parameter.read(value))
             except ValueError as error:
                 raise ValueError(f"parameter {name!r} of {text!r}: {error}") from None
-        point = Point(tuple(own))
+        point = Point(tuple(own), self.names)
         if not self._permits(point):
             raise ValueError(f"{text!r} is a point that is_valid does not allow")
         return point
@@ -182,7 +196,7 @@ class ProductSpace:
         values = arch.values
         self._check_length(values)
         points = [
-            Point((*values[:i], value, *values[i + 1 :]))
+            Point((*values[:i], value, *values[i + 1 :]), self.names)
             for i, parameter in enumerate(self.parameters)
             for value in parameter.moves(values[i], generator)
         ]
@@ -200,10 +214,13 @@ class ProductSpace:
         """Draw from the whole product."""
         u = torch.rand(n, len(self.parameters), dtype=torch.double, generator=generator)
         columns = (p.draw(u[:, i]) for i, p in enumerate(self.parameters))
-        return [Point(values) for values in zip(*columns, strict=True)]
+        return [Point(values, self.names) for values in zip(*columns, strict=True)]
 
     def _permits(self, point: Point) -> bool:
-        return self._allowed is None or bool(self._allowed(point))
+        if self._allowed is None:
+            return True
+        named = point if point.names else Point(point.values, self.names)
+        return bool(self._allowed(named))
 
     def _check_length(self, values: Sequence[Value]) -> None:
         if len(values) != len(self.parameters):

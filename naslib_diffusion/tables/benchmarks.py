@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import difflib
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -47,13 +48,21 @@ def benchmark(name: str, *, api_file: str | Path | None = None) -> Table[Any]:
     """
     loaders = _loaders(api_file)
     if name not in loaders:
-        raise TableError(f"unknown benchmark {name!r}; known: {_grouped(loaders)}")
+        raise TableError(f"unknown benchmark {name!r}; {_advice(name, tuple(loaders))}")
     needs_file = name.startswith(("nasbench201-api/", "nats-bench/"))
     if needs_file and not api_file:
         raise TableError(f"benchmark {name} needs the data file of its API (--api-file)")
     if api_file and not needs_file:
         raise TableError(f"benchmark {name} takes no file of an API")
     return loaders[name]()
+
+
+def _advice(name: str, known: Sequence[str]) -> str:
+    """Suggest the name that is nearest, with or without its prefix, or list all."""
+    full = {known_name.rpartition("/")[2]: known_name for known_name in reversed(known)}
+    full |= {known_name: known_name for known_name in known}
+    near = difflib.get_close_matches(name.lower(), full, n=1)
+    return f"did you mean {full[near[0]]}?" if near else f"known: {_grouped(known)}"
 
 
 def _grouped(names: Iterable[str]) -> str:

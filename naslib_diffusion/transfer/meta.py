@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from naslib_diffusion.runtime.files import parse_header, read_tensors, write_atomically
-from naslib_diffusion.spaces import Subset
 from naslib_diffusion.spaces.base import Space
+from naslib_diffusion.spaces.equality import structure
 from naslib_diffusion.surrogates.base import Surrogate
 from naslib_diffusion.transfer.adapted import AdaptedSurrogate, Residual
 
@@ -157,22 +157,18 @@ class MetaSurrogate(nn.Module):
         Raises:
             ValueError: if there is none, it is damaged, or of another space; in one line.
         """
-        path = (
-            SHIPPED / f"{whole_space(space).name}.safetensors"
-            if source == "default"
-            else Path(source)
-        )
+        space = structure(space)
+        path = SHIPPED / f"{space.name}.safetensors" if source == "default" else Path(source)
         if source == "default" and not path.exists():
-            own, names = whole_space(space).name, ", ".join(WITH_PRIOR)
-            raise ValueError(f"no prior ships for space {own!r}; some do for: {names}")
+            names = ", ".join(WITH_PRIOR)
+            raise ValueError(f"no prior ships for space {space.name!r}; some do for: {names}")
         text, tensors = read_tensors(path, KEY)
         if text is None:
             raise ValueError(f"{path} is not a prior of this package")
         header = parse_header(path, text, FORMAT)
-        if header.get("space") != whole_space(space).name:
+        if header.get("space") != space.name:
             raise ValueError(
-                f"prior {path} is for space {header.get('space')!r}, not for "
-                f"{whole_space(space).name!r}"
+                f"prior {path} is for space {header.get('space')!r}, not for {space.name!r}"
             )
         try:
             found = _build(header, tensors, space)
@@ -204,8 +200,3 @@ def _build(
         raise ValueError("the spreads of its features must be positive")
     found.tables = tuple(dict(header.get("facts") or {}).get("tables", ()))
     return found
-
-
-def whole_space(space: Space[Any]) -> Space[Any]:
-    """Return the space itself where `space` is a subset of one."""
-    return space.space if isinstance(space, Subset) else space

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.base import Space
+from naslib_diffusion.spaces.equality import whole
 from naslib_diffusion.surrogates import make_surrogate
 from naslib_diffusion.surrogates.prior import EarlierSearch, Prior
 from naslib_diffusion.tables import Direction, TableError, load_table
 from naslib_diffusion.transfer.dataset import describe, has_image_encoder, image_encoder
-from naslib_diffusion.transfer.meta import SHIPPED, MetaSurrogate, whole_space
+from naslib_diffusion.transfer.meta import SHIPPED, MetaSurrogate
 from naslib_diffusion.transfer.task_kernel import TaskKernelSurrogate
 
 if TYPE_CHECKING:
@@ -73,12 +74,12 @@ def load_image_priors(names: Sequence[str], train: ImageSet, seed: int) -> tuple
 def _load(name: str, space: Space[Any], direction: Direction) -> Prior:
     if name == "default" or name.endswith(".safetensors"):
         return MetaSurrogate.load(name, space)
-    whole = whole_space(space)
+    space = whole(space)
     path, _, column = name.partition(":") if not Path(name).exists() else (name, "", "")
     try:
-        table = load_table(path, whole, column or None, direction)
+        table = load_table(path, space, column or None, direction)
     except TableError as error:
         raise ValueError(f"--prior: {error}") from None
     sign = 1 if direction == "maximize" else -1
     values = [sign * value for value in table.values.tolist()]
-    return EarlierSearch(make_surrogate("gp", whole), whole, table.archs, values)
+    return EarlierSearch(make_surrogate("gp", space), space, table.archs, values)

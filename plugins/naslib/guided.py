@@ -18,6 +18,7 @@ from naslib_diffusion.plugins.naslib.spaces import Code, Codec, codec_for
 from torch import Tensor
 
 from naslib_diffusion.optimize.generator import GuidedGenerator, SpaceExhausted
+from naslib_diffusion.spaces.equality import under
 
 _naslib = compat.load("naslib.optimizers")
 _acquisition = compat.load("naslib.optimizers.discrete.bananas.acquisition_functions")
@@ -113,7 +114,7 @@ class _Guided:
         self._settings = Settings(
             **{
                 name: getattr(config.search, name)
-                for name in ("num_init", "num_candidates", "diffusion_steps", "polish")
+                for name in ("num_init", "num_candidates", "diffusion_steps", "polish", "distinct")
                 if hasattr(config.search, name)
             }
         )
@@ -155,7 +156,7 @@ class _Guided:
         The best of the queried are among the starts of the polish, as in the engine's search.
         """
         host: Any = self
-        space = self._codec.space
+        space = under(self._codec.space, self._settings.distinct)
         generator = GuidedGenerator(
             space,
             device="cpu",

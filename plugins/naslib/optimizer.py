@@ -20,9 +20,9 @@ UNKNOWN = -1
 class DiffusionNAG:
     """Searches by diffusion guided by a surrogate; the interface of NASLib's `MetaOptimizer`.
 
-    One epoch is one query of the benchmark. No architecture is queried twice, nor is one that is
-    isomorphic to an earlier one. Only the final architecture is built as a graph with a model. See
-    docs/naslib.md.
+    One epoch is one query of the benchmark. No architecture is queried twice, nor, unless
+    `distinct` is "exact", one that is isomorphic to an earlier one. Only the final
+    architecture is built as a graph with a model. See docs/naslib.md.
 
     It does not inherit from `MetaOptimizer`, so that it can be imported without NASLib; NASLib's
     Trainer asks for methods only. `supported_optimizers` registers it as a virtual subclass.
@@ -148,6 +148,7 @@ class DiffusionNAG:
             candidates=settings.num_candidates,
             device="cpu",
             prior=self.priors,
+            distinct=settings.distinct,
         )
 
     def _ask(self, search: Search[Any]) -> Any:

@@ -9,6 +9,7 @@ from naslib_diffusion.diffusion.schedules import karras_sigmas
 from naslib_diffusion.optimize.generator import GuidedGenerator
 from naslib_diffusion.search.strategies import GuidedStrategy, Request
 from naslib_diffusion.spaces import Space
+from naslib_diffusion.spaces.equality import EQUALITIES, Equality, under
 from naslib_diffusion.surrogates import SURROGATES, make_surrogate
 from naslib_diffusion.surrogates.prior import EarlierSearch
 from naslib_diffusion.tables import load_table
@@ -41,6 +42,8 @@ class Settings:
         polish: candidates that are improved by a short discrete ascent; 0 for none.
         prior: earlier searches or tables of the same space, "FILE.csv:COLUMN", separated by
             commas, of which the order counts; "none" for none. Then `num_init` may be 0.
+        distinct: "isomorphic" never queries two isomorphic architectures; "exact" may, for
+            objectives in which they differ.
     """
 
     num_init: int = 10
@@ -51,6 +54,7 @@ class Settings:
     guidance_scale: float = AUTOMATIC
     polish: int = 8
     prior: str = NO_PRIOR
+    distinct: Equality = "isomorphic"
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -66,6 +70,7 @@ class Settings:
                 )
         _among("acq_fn_type", self.acq_fn_type, ACQUISITIONS)
         _among("surrogate", self.surrogate, SURROGATES)
+        _among("distinct", self.distinct, EQUALITIES)
         if self.guidance_scale != AUTOMATIC and not _is_scale(self.guidance_scale):
             raise ConfigError(
                 f"search.guidance_scale must be {AUTOMATIC} (automatic) or not negative, "
@@ -90,7 +95,7 @@ class Settings:
         """
         if self.prior == NO_PRIOR:
             return []
-        found = []
+        found, space = [], under(space, self.distinct)
         for entry in self.prior.split(","):
             path, _, column = entry.strip().partition(":")
             try:

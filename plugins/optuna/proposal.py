@@ -17,7 +17,8 @@ from optuna.trial import FrozenTrial
 from naslib_diffusion.optimize.generator import SpaceExhausted
 from naslib_diffusion.search.pareto import ParetoSearch
 from naslib_diffusion.search.scalarisation import chebyshev, random_weights
-from naslib_diffusion.search.search import Prediction, Search
+from naslib_diffusion.search.search import Search
+from naslib_diffusion.search.trials import Prediction
 from naslib_diffusion.surrogates import Surrogate, make_surrogate
 from naslib_diffusion.surrogates.multiobjective import MAX_OBJECTIVES
 from naslib_diffusion.surrogates.prior import EarlierSearch, Prior
@@ -127,6 +128,7 @@ def _search(
         "candidates": options.candidates,
         "device": options.device,
         "repeats": repeats,
+        "distinct": "isomorphic",  # as the codec's space has it
     }
     if 2 <= count <= MAX_OBJECTIVES and options.acquisition == "logei":
         pareto = ParetoSearch(codec.space, ["maximize"] * count, priors=priors, **settings)

@@ -14,7 +14,7 @@ from naslib_diffusion.plugins.optuna.history import read_history
 from naslib_diffusion.plugins.optuna.inference import complete, rivals, seen
 from naslib_diffusion.plugins.optuna.parts import Distributions, Parts
 from naslib_diffusion.plugins.optuna.proposal import Options, Priors, earlier, propose
-from naslib_diffusion.plugins.optuna.spaces import Codec, Rule, allows
+from naslib_diffusion.plugins.optuna.spaces import Codec, Rule, allows, with_equality
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.samplers._lazy_random_state import LazyRandomState
@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from naslib_diffusion.runtime.threads import on_cpu
 from naslib_diffusion.search.search import ACQUISITIONS
+from naslib_diffusion.spaces.equality import EQUALITIES, Equality
 from naslib_diffusion.surrogates import Surrogate, make_surrogate
 
 _logger = logging.getLogger(__name__)
@@ -71,6 +72,9 @@ class DiffusionNAGSampler(BaseSampler):
         device: where to compute, such as "cuda"; the CPU unless told.
         predictions_as_user_attrs: whether to keep the predictions of proposals as user attributes,
             which optuna-dashboard shows, instead of system attributes, which it does not.
+        distinct: "isomorphic" counts architectures of `space` of equal canonical form as one, as
+            for accuracy; "exact" tells them apart, as latency and size do; unless told the first
+            for one objective, the second for several.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -92,6 +96,7 @@ class DiffusionNAGSampler(BaseSampler):
         prior_studies: Sequence[Study] = (),
         device: torch.device | str | None = None,
         predictions_as_user_attrs: bool = False,
+        distinct: Equality | None = None,
     ) -> None:
         startup = (
             (0 if prior_studies else STARTUP) if n_startup_trials is None else n_startup_trials
@@ -107,6 +112,9 @@ class DiffusionNAGSampler(BaseSampler):
         self._independent_sampler = independent_sampler or RandomSampler(seed=seed)
         self._earlier = [(s.directions, s.get_trials(deepcopy=True)) for s in prior_studies]
         trials = [trial for _, own in self._earlier for trial in own]
+        if distinct is not None and distinct not in EQUALITIES:
+            raise ValueError(f"distinct must be 'isomorphic' or 'exact', not {distinct!r}")
+        self._distinct = distinct
         self._parts = Parts(space, is_valid, group, trials)
         self._warn_independent_sampling = warn_independent_sampling
         self._is_valid = is_valid
@@ -196,6 +204,8 @@ class DiffusionNAGSampler(BaseSampler):
         """
         options = self._options
         directions = study.directions
+        finer: Equality = "isomorphic" if len(directions) == 1 else "exact"
+        codec = with_equality(codec, self._distinct or finer)
         params: dict[str, Any] = {}
         for attempt in range(CLAIMS):
             trials = study.get_trials(deepcopy=False)
@@ -244,7 +254,7 @@ class DiffusionNAGSampler(BaseSampler):
         """Return what earlier studies say; kept, since their surrogates take time to fit."""
         if not self._earlier:
             return ()
-        key = repr((codec.distributions, count))
+        key = repr((codec.distributions, count))  # which also decide what counts as distinct
         if key not in self._priors:
             self._priors[key] = earlier(self._earlier, codec, count)
         return self._priors[key]
@@ -254,7 +264,7 @@ class DiffusionNAGSampler(BaseSampler):
 
         Proposals do not depend on that, only how soon they come.
         """
-        key = repr(codec.distributions)
+        key = repr((codec.distributions, codec.space.size))
         if key not in self._surrogates:
             self._surrogates = {key: make_surrogate("gp", codec.space), **self._surrogates}
         return self._surrogates[key]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -15,6 +16,7 @@ from optuna.distributions import (
 
 from naslib_diffusion.spaces import ProductSpace
 from naslib_diffusion.spaces.base import A, Space
+from naslib_diffusion.spaces.equality import Equality, under
 from naslib_diffusion.spaces.parameters import Categorical, Integer, Parameter, Real
 from naslib_diffusion.spaces.product import Point
 
@@ -105,6 +107,13 @@ class ProductCodec:
 
     def _all(self, arch: Point) -> dict[str, Any]:
         return {**self._constants, **self.write(arch)}
+
+
+def with_equality(codec: Codec[A], distinct: Equality) -> Codec[A]:
+    """Return a codec that counts isomorphic architectures of its space as one, or not."""
+    seen = copy.copy(codec)
+    seen.space = under(codec.space, distinct)  # type: ignore[misc]
+    return seen
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import click
 import pytest
 
 from naslib_diffusion import cli
@@ -439,3 +440,80 @@ def test_atomic_writes_leave_the_old_file_if_they_fail(tmp_path):
         write_atomically(path, "text")  # type: ignore[arg-type]
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+# --- what counts as one architecture, and what is said of it ------------------------------------
+
+
+def test_the_table_decides_what_counts_as_one(run, table, tmp_path):
+    """`value` differs within classes, `same` does not."""
+    code, text, _ = run(*search_args(table, tmp_path / "a"))
+    assert code == 0
+    assert "--distinct exact: isomorphic architectures count as different" in text
+    assert f"{len(CELLS)} distinct" in text
+    summary = json.loads((tmp_path / "a" / "summary.json").read_text())
+    assert summary["table"]["distinct"] == summary["table"]["rows"] == len(CELLS)
+    assert summary["settings"]["distinct"] == summary["table"]["equality"] == "exact"
+    assert "up to isomorphism" not in (tmp_path / "a" / "report.html").read_text()
+    code, text, _ = run(*search_args(table, tmp_path / "b", "--distinct", "isomorphic"))
+    assert code == 0
+    assert f"{DISTINCT} distinct" in text
+    assert f"{DISTINCT} up to isomorphism" in (tmp_path / "b" / "report.html").read_text()
+    code, _, error = run(*search_args(table, tmp_path / "b", "--resume", "--distinct", "exact"))
+    assert code == 2
+    assert "--distinct was isomorphic, is exact" in error
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_resume_with_a_larger_budget_equals_one_run(run, table, tmp_path, batch):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    more = ("--batch", batch, "--quiet", "--strategy", "mutation")
+    assert run(*search_args(table, whole, *more, "--budget", 15))[0] == 0
+    assert run(*search_args(table, parts, *more))[0] == 0
+    assert run("search", "--out", parts, "--resume", "--budget", 15, "--quiet")[0] == 0
+    assert sorted(map(str, rows(whole / "trials.csv"))) == sorted(
+        map(str, rows(parts / "trials.csv"))
+    )
+    settings = json.loads((parts / "settings.json").read_text())
+    assert settings["budget"] == 15
+    code, _, error = run("search", "--out", parts, "--resume", "--budget", 9)
+    assert code == 2
+    assert "--budget was 15, is 9" in error
+
+
+def test_runs_of_earlier_versions_go_on(run, table, tmp_path):
+    out = tmp_path / "out"
+    more = ("--quiet", "--strategy", "random", "--distinct", "isomorphic")
+    assert run(*search_args(table, out, *more))[0] == 0
+    settings = json.loads((out / "settings.json").read_text())
+    del settings["distinct"]
+    (out / "settings.json").write_text(json.dumps(settings))
+    assert run("search", "--out", out, "--resume", "--quiet")[0] == 0
+
+
+def test_a_benchmark_without_its_prefix(run):
+    code, _, error = run("search", "--benchmark", "cifar10")
+    assert (code, error) == (
+        2,
+        "error: unknown benchmark 'cifar10'; did you mean nasbench201/cifar10?\n",
+    )
+    assert (
+        "did you mean nasbenchgraph/cora?" in run("search", "--benchmark", "nasbenchgraf/cora")[2]
+    )
+    assert "nasbench201/{cifar10," in run("search", "--benchmark", "list")[2]
+
+
+def _options(command, path=()):
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from _options(command.get_command(context, name), (*path, name))
+    for option in command.params:
+        if isinstance(option, click.Option):
+            yield " ".join((*path, option.opts[-1])), option.help
+
+
+def test_every_option_says_what_it_does():
+    short = [name for name, text in _options(cli.cli) if len((text or "").split()) < 3]
+    assert not short
+    assert not [name for name, text in _options(cli.cli) if text.startswith("Of ")]

@@ -1,0 +1,123 @@
+"""When two architectures count as one: if they are isomorphic, or only if they are the same.
+
+Isomorphic cells compute the same family of functions, so that one accuracy is enough for all of
+them. Their latency, energy, parameters and operations differ: an operation that leads nowhere is
+still there. So equality is a property of the objective, chosen once, by a view of the space.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Hashable, Sequence
+from typing import Any, Generic, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from naslib_diffusion.spaces.base import A, Block, Space, count_encodings
+from naslib_diffusion.spaces.subset import Subset
+
+Equality = Literal["isomorphic", "exact"]
+EQUALITIES: tuple[str, ...] = get_args(Equality)
+
+
+class Exact(Generic[A]):
+    """A space in which no two architectures are equal, whatever they compute.
+
+    Its canonical form is the architecture itself, and its features tell all architectures apart:
+    beside those of `space` there is the plain encoding. All else is that of `space`.
+
+    Args:
+        space: the space that is looked at.
+    """
+
+    def __init__(self, space: Space[A]) -> None:
+        self.space = space
+        self.name = space.name
+        self.shape = space.shape
+
+    @functools.cached_property
+    def blocks(self) -> Sequence[Block] | None:
+        """The law of `space`."""
+        return self.space.blocks
+
+    @functools.cached_property
+    def size(self) -> int | None:
+        """Number of encodings, or an upper bound of it; None if it is infinite or unknown."""
+        return None if self.blocks is None else count_encodings(self.blocks)
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> list[A]:
+        """Draw `n` architectures as `space` does."""
+        return self.space.sample(n, generator)
+
+    def encode(self, archs: Sequence[A]) -> Tensor:
+        """Encode architectures as `space` does, `B x *shape`."""
+        return self.space.encode(archs)
+
+    def decode(self, x: Tensor) -> list[A]:
+        """Return the nearest architecture of each encoding, `B x *shape`."""
+        return self.space.decode(x)
+
+    def is_valid(self, arch: A) -> bool:
+        """Whether `arch` belongs to `space`."""
+        return self.space.is_valid(arch)
+
+    def canonical(self, arch: A) -> Hashable:
+        """Return the architecture itself."""
+        return arch
+
+    def parse(self, text: str) -> A:
+        """Read the string form of `space`."""
+        return self.space.parse(text)
+
+    def neighbors(self, arch: A, generator: torch.Generator | None = None) -> list[A]:
+        """Return the neighbours in `space`."""
+        return self.space.neighbors(arch, generator)
+
+    def features(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return the groups of `space`, and one more that tells all architectures apart.
+
+        It is the flattened encoding, `B x D`; of graphs, `B x N x F`, also how often each
+        operation occurs: what an operation costs, it mostly costs wherever it is.
+        """
+        plain = x.flatten(1)
+        own = torch.cat([plain, x.sum(1)], 1) if x.ndim == 3 else plain
+        return (*self.space.features(x), own)
+
+
+def under(space: Space[A], distinct: Equality) -> Space[A]:
+    """Return `space` with that equality; itself where nothing changes.
+
+    Raises:
+        ValueError: if `distinct` is neither "isomorphic" nor "exact".
+    """
+    if distinct not in EQUALITIES:
+        raise ValueError(f"distinct must be 'isomorphic' or 'exact', not {distinct!r}")
+    if distinct == "isomorphic" or isinstance(space, Exact) or _has_no_twins(space):
+        return space
+    return Exact(space)
+
+
+def whole(space: Space[Any]) -> Space[Any]:
+    """Return what `space` is a subset of, under the same equality; itself if it is whole."""
+    if isinstance(space, Exact):
+        return under(whole(space.space), "exact")
+    return whole(space.space) if isinstance(space, Subset) else space
+
+
+def structure(space: Space[Any]) -> Space[Any]:
+    """Return the space of the architectures, without regard to equality and subset."""
+    return structure(space.space) if isinstance(space, Exact | Subset) else space
+
+
+def _has_no_twins(space: Space[Any]) -> bool:
+    """Whether canonical forms are known to tell all architectures apart.
+
+    Features are equal for equal canonical forms: those that are the encoding merge nothing.
+    """
+    x = torch.linspace(0, 1, math.prod(space.shape), dtype=torch.double).view(1, *space.shape)
+    groups = space.features(x)
+    if len(groups) == 1 and torch.equal(groups[0], x.flatten(1)):
+        return True
+    return space.size is not None and space.size == Exact(space).size
