@@ -21,7 +21,7 @@ from naslib_diffusion.optimize.polish import polish as climb
 from naslib_diffusion.runtime.devices import suitable_device
 from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.runtime.threads import one_thread
-from naslib_diffusion.spaces.base import Space
+from naslib_diffusion.spaces.base import Space, sample_some
 
 A = TypeVar("A", bound=Hashable)
 
@@ -40,7 +40,7 @@ MIN_BATCH = 32
 FRUITLESS_DRAWS = 20
 """Unguided draws without success, per architecture of a space, after which it is exhausted."""
 UNGUIDED_ROUND = 4096
-"""Unguided architectures drawn at a time when guided rounds have dried up."""
+"""Most architectures drawn at a time, unguided, when guided rounds have dried up."""
 
 
 class SpaceExhausted(ValueError):  # noqa: N818 - it reads as what happened
@@ -187,12 +187,13 @@ class GuidedGenerator(Generic[A]):
             scale = SHARPNESS * default_scale(n, self.space.size)
         if guide is None or scale == 0:
             return None
-        probes = self.space.sample(PROBES, self._random)
+        probes = sample_some(self.space, PROBES, self._random)
         unit = upper_deviation(evaluate(self.space, probes, guide, self.device))
         if unit == 0:
             return None
         x = self.space.encode(probes).to(self.device)
-        _, gradient = value_and_gradient(guide, (x[:8] + x[8:16]) / 2)
+        half = min(len(x) // 2, 8)
+        _, gradient = value_and_gradient(guide, (x[:half] + x[half : 2 * half]) / 2)
         blind = gradient is None or not bool(gradient.any())
         return Tilt(guide, scale / unit, self.resample or blind)
 
@@ -233,10 +234,11 @@ class GuidedGenerator(Generic[A]):
     def _fill_unguided(self, pool: _Pool[A], n: int) -> None:
         """Draw from the space itself until the pool holds `n` or nothing new turns up."""
         patience = FRUITLESS_DRAWS * min(self.space.size or 0, 8 * UNGUIDED_ROUND)
-        fruitless = 0
+        fruitless, rows = 0, MIN_BATCH
         while len(pool) < min(n, pool.capacity) and fruitless <= patience:
-            new = pool.add(self.space.sample(UNGUIDED_ROUND, self._random))
-            fruitless = 0 if new else fruitless + UNGUIDED_ROUND
+            new = pool.add(sample_some(self.space, rows, self._random))
+            fruitless = 0 if new else fruitless + rows
+            rows = min(2 * rows, UNGUIDED_ROUND)
 
     def _best_first(
         self, pool: _Pool[A], guide: Guide, n: int, polished: int, starts: Sequence[A] = ()

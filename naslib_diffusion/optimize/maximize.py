@@ -23,7 +23,7 @@ from naslib_diffusion.optimize.generator import (
 )
 from naslib_diffusion.optimize.moves import Moves, enumerate_blocks
 from naslib_diffusion.runtime.threads import one_thread
-from naslib_diffusion.spaces.base import Space, UniformBlock
+from naslib_diffusion.spaces.base import Space, UniformBlock, sample_some
 from naslib_diffusion.spaces.restricted import Restricted
 
 A = TypeVar("A", bound=Hashable)
@@ -180,7 +180,7 @@ class Maximizer(Generic[A]):
         given = self._encode(starts)
         scores(given)
         count = effort.probes + 32 * (not effort.samples)
-        probes = self._repair(self._encode(self.space.sample(count, self.random)), slack)
+        probes = self._repair(self._encode(sample_some(self.space, count, self.random)), slack)
         values = scores(probes)
         if effort.samples and len(probes):
             scores(self._repair(self._generate(scores, probes, values), slack))

@@ -14,11 +14,11 @@ import torch
 from naslib_diffusion.diffusion.guidance import Guide
 from naslib_diffusion.search.saved import OBJECT
 from naslib_diffusion.search.search import Direction, Search
-from naslib_diffusion.search.trials import ParetoTrial, Prediction
+from naslib_diffusion.search.trials import ParetoTrial, Prediction, Trial
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.spaces.equality import Equality
-from naslib_diffusion.surrogates import Constrained, Feasibility, ObjectiveScale, Surrogate
-from naslib_diffusion.surrogates.base import fit_to_values
+from naslib_diffusion.surrogates import Constrained, ObjectiveScale, Surrogate
+from naslib_diffusion.surrogates.base import fit_to_values, levels
 from naslib_diffusion.surrogates.multiobjective import (
     MAX_OBJECTIVES,
     JointSurrogate,
@@ -135,32 +135,31 @@ class ParetoSearch(Search[A]):
             for t, count in zip(trials, counts, strict=True)
         ]
 
-    def _records(self) -> list[ParetoTrial[A]]:
-        return [trial for trial in self.trials if isinstance(trial, ParetoTrial)]
+    def _records(self, trials: Sequence[Trial[A]] | None = None) -> list[ParetoTrial[A]]:
+        trials = self.trials if trials is None else trials
+        return [trial for trial in trials if isinstance(trial, ParetoTrial)]
 
     def _signs_of(self, trial: ParetoTrial[A]) -> list[float]:
         return [s * v for s, v in zip(self.signs, trial.objectives, strict=True)]
 
     def _fit(self, pending: Sequence[A]) -> tuple[ObjectiveScale, Surrogate, float | None]:
         """Fit one surrogate to each objective."""
-        trials = self._records()
-        table = torch.tensor([self._signs_of(t) for t in trials], dtype=torch.double)
-        table = table.view(len(trials), len(self.signs))
-        done = table.isfinite().all(1)
-        if not done.any():
+        trials = self._unforgiven()
+        done = [t for t in self._records(trials) if math.isfinite(t.value)]
+        if not done:
             return self._priors_alone(pending)
-        table = torch.where(done[:, None], table, table[done].amin(0))
+        table = torch.tensor([self._signs_of(t) for t in done], dtype=torch.double)
         self._scales = [ObjectiveScale.of(column) for column in table.T]
-        x = self._encode([t.arch for t in trials])
+        x = self._encode([t.arch for t in done])
         targets = [s(c).to(x) for s, c in zip(self._scales, table.T, strict=True)]
         models = tuple(
             fit_to_values(informed(copy.copy(self.surrogate), priors), x, column, scale)
             for priors, column, scale in zip(self.priors_each, table.T, self._scales, strict=True)
         )
-        self._feasibility = Feasibility.fit(self.surrogate, x, [t.constraints for t in trials])
-        feasible = (done & torch.tensor([t.feasible for t in trials])).to(x.device)
-        levels = [m.posterior(x)[0] for m in models] if self.repeats else targets
-        joint = JointSurrogate(models, torch.stack(levels, -1)[feasible].detach())
+        self._feasibility = self._fit_feasibility(trials)
+        feasible = torch.tensor([t.feasible for t in done]).to(x.device)
+        worth = [levels(m, x, y, self.repeats) for m, y in zip(models, targets, strict=True)]
+        joint = JointSurrogate(models, torch.stack(worth, -1)[feasible].detach())
         best = 0.0 if bool(feasible.any()) else None
         if pending and best is not None:
             joint = joint.fantasize(self._encode(pending))

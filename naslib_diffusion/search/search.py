@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Hashable, Sequence
+from itertools import islice
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
@@ -24,6 +25,7 @@ from naslib_diffusion.search.strategies import STRATEGIES, Request, Strategy, av
 from naslib_diffusion.search.trials import Prediction, Trial, dataframe
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.spaces.equality import Equality, Exact, under
+from naslib_diffusion.spaces.pinned import unpinned
 from naslib_diffusion.surrogates import (
     Constrained,
     Feasibility,
@@ -35,7 +37,7 @@ from naslib_diffusion.surrogates import (
     UpperConfidenceBound,
     make_surrogate,
 )
-from naslib_diffusion.surrogates.base import fit_to_values
+from naslib_diffusion.surrogates.base import fit_to_values, levels
 from naslib_diffusion.surrogates.prior import Prior, informed
 
 if TYPE_CHECKING:
@@ -194,8 +196,9 @@ class Search(Generic[A]):
     ) -> None:
         """Record evaluations, whether they were asked or not; repeats are noisy measurements.
 
-        A value that is not finite is a failure: it is never asked again, and counts for the
-        surrogate as the worst value seen. One architecture may be told with one value.
+        A value that is not finite is a failure: it is never asked again, and a model of where
+        evaluations fail keeps the search away, unless the same architecture did not fail once.
+        One architecture may be told with one value.
 
         Args:
             archs: what was evaluated: architectures, or their strings.
@@ -315,10 +318,11 @@ class Search(Generic[A]):
             return available(generator, n, known=known)
         scale, surrogate, best = self._fit([*self.pending, *picked])
         ranked = sorted(finished, key=lambda t: (t.feasible, self._signed(t)), reverse=True)
+        archs = dict.fromkeys(trial.arch for trial in ranked)
         request = Request(
             n=max(self.candidates, 2 * n),
             known=known,
-            incumbents=_distinct([trial.arch for trial in ranked], INCUMBENTS),
+            incumbents=list(islice(filter(self.space.is_valid, archs), INCUMBENTS)),
             acquisition=self._acquire(surrogate, best, random),
             random=random,
         )
@@ -328,26 +332,47 @@ class Search(Generic[A]):
         return self._pick(found, n, surrogate, best, random)
 
     def _fit(self, pending: Sequence[A]) -> tuple[ObjectiveScale, Surrogate, float | None]:
-        """Fit the surrogates to the history; return them with the best feasible target."""
-        values = torch.tensor([trial.value for trial in self.trials], dtype=torch.double)
-        failed = ~values.isfinite()
-        if failed.all():
+        """Fit the surrogates to the history; return them with the best feasible target.
+
+        Failures tell where evaluations fail, and nothing of the objective there.
+        """
+        trials = self._unforgiven()
+        done = [trial for trial in trials if math.isfinite(trial.value)]
+        if not done:
             return self._prior_alone(pending)
-        worst = values[~failed].min() if self.maximize else values[~failed].max()
-        values = torch.where(failed, worst, values)
+        values = torch.tensor([trial.value for trial in done], dtype=torch.double)
         scale = ObjectiveScale.of(values, maximize=self.maximize)
-        targets = scale(values).to(self._device)
-        x = self._encode([t.arch for t in self.trials])
+        x = self._encode([trial.arch for trial in done])
         surrogate = fit_to_values(informed(self.surrogate, self.priors), x, values, scale)
-        self._feasibility = Feasibility.fit(
-            self.surrogate, x, [trial.constraints for trial in self.trials]
-        )
-        feasible = torch.tensor([trial.feasible for trial in self.trials])
-        levels = surrogate.posterior(x)[0] if self.repeats else targets
-        best = float(levels[feasible].max()) if feasible.any() else None
+        self._feasibility = self._fit_feasibility(trials)
+        feasible = torch.tensor([trial.feasible for trial in done]).to(x.device)
+        worth = levels(surrogate, x, scale(values).to(x), self.repeats)
+        best = float(worth[feasible].max()) if feasible.any() else None
         if pending:
             surrogate = surrogate.fantasize(self._encode(pending))
         return scale, surrogate, best
+
+    def _fit_feasibility(self, trials: Sequence[Trial[A]]) -> Feasibility | None:
+        """Fit what constraints and failures tell; a failure is one constraint more, violated."""
+        failed = [not math.isfinite(trial.value) for trial in trials]
+        rows: list[tuple[float, ...]] = [trial.constraints for trial in trials]
+        if any(failed):
+            count = max(map(len, rows))
+            rows = [
+                (*row, *[math.nan] * (count - len(row)), 1.0 if bad else -1.0)
+                for row, bad in zip(rows, failed, strict=True)
+            ]
+        return Feasibility.fit(self.surrogate, self._encode([t.arch for t in trials]), rows)
+
+    def _unforgiven(self) -> list[Trial[A]]:
+        """Return the trials without failures of architectures that did not fail another time."""
+        failed = [not math.isfinite(trial.value) for trial in self.trials]
+        if not any(failed):
+            return self.trials
+        keys = [self.space.canonical(trial.arch) for trial in self.trials]
+        fine = {key for key, bad in zip(keys, failed, strict=True) if not bad}
+        rows = zip(self.trials, keys, failed, strict=True)
+        return [trial for trial, key, bad in rows if not (bad and key in fine)]
 
     def _prior_alone(self, pending: Sequence[A]) -> tuple[ObjectiveScale, Surrogate, float | None]:
         """Return what is believed before the first value; failures count as observed there."""
@@ -405,7 +430,7 @@ class Search(Generic[A]):
     def _contains(self, arch: Any) -> bool:
         """Whether `arch` is of the space; what is not even an architecture is not."""
         try:
-            return self.space.is_valid(arch)
+            return unpinned(self.space).is_valid(arch)
         except (AttributeError, TypeError):
             return False
 
@@ -420,7 +445,3 @@ class Search(Generic[A]):
         """Derive the seed of the next ask from the seed and the progress, stable everywhere."""
         text = f"{self.seed}/{len(self._asked)}/{len(self.trials)}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
-
-
-def _distinct(archs: Sequence[A], limit: int) -> list[A]:
-    return list(dict.fromkeys(archs))[:limit]

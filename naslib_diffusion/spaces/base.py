@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -105,6 +105,18 @@ def count_encodings(blocks: Sequence[Block]) -> int | None:
     return total
 
 
+class HardlyAnyValid(ValueError):  # noqa: N818 - it reads as what happened
+    """Fewer random architectures than were wanted turned out to be valid.
+
+    Attributes:
+        found: those that did.
+    """
+
+    def __init__(self, message: str, found: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.found = list(found)
+
+
 class Space(Protocol[A]):
     """A set of architectures and its tensor form.
 
@@ -171,6 +183,20 @@ class Space(Protocol[A]):
         scale. Equal for architectures of equal canonical form. A space without structure returns
         its flattened encoding as the only group.
         """
+
+
+def sample_some(space: Space[A], n: int, generator: torch.Generator | None = None) -> list[A]:
+    """Draw from a space: `n` architectures, or as many as are found where nearly all are banned.
+
+    Raises:
+        HardlyAnyValid: if none is found.
+    """
+    try:
+        return space.sample(n, generator)
+    except HardlyAnyValid as few:
+        if not few.found:
+            raise
+        return few.found
 
 
 FeaturesPullback = Callable[[Sequence[Tensor]], Tensor]

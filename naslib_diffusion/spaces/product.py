@@ -12,7 +12,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from naslib_diffusion.spaces.base import AtomBlock, Block, FeaturesPullback, UniformBlock
+from naslib_diffusion.spaces.base import (
+    AtomBlock,
+    Block,
+    FeaturesPullback,
+    HardlyAnyValid,
+    UniformBlock,
+)
 from naslib_diffusion.spaces.parameters import Categorical, Parameter, Value, typed
 
 _MAX_ROUNDS = 100  # batches that `sample` draws before it gives up on a user's `is_valid`
@@ -118,7 +124,7 @@ class ProductSpace:
         return filter(self._permits, points)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> list[Point]:
-        """Draw `n` valid points uniformly; raises ValueError if `is_valid` bans nearly all."""
+        """Draw `n` valid points uniformly; raises HardlyAnyValid if `is_valid` bans nearly all."""
         if self._allowed is None:
             return self._draw(n, generator)
         points: list[Point] = []
@@ -127,9 +133,11 @@ class ProductSpace:
             points += filter(self._permits, self._draw(batch, generator))
             if len(points) >= n:
                 return points[:n]
-        raise ValueError(
+        raise HardlyAnyValid(
             f"is_valid rejected {_MAX_ROUNDS * batch - len(points)} of {_MAX_ROUNDS * batch} "
-            f"random points, which leaves fewer than the {n} wanted; it must ban less of the space"
+            f"random points, which leaves fewer than the {n} wanted; "
+            "it must ban less of the space",
+            points,
         )
 
     def encode(self, archs: Sequence[Point]) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Generic
 import torch
 from torch import Tensor
 
-from naslib_diffusion.spaces.base import A, Space
+from naslib_diffusion.spaces.base import A, HardlyAnyValid, Space
 
 _MAX_ROUNDS = 100  # batches that `sample` draws before it gives up
 _MIN_BATCH = 100
@@ -34,16 +34,17 @@ class Restricted(Generic[A]):
         self.blocks = space.blocks
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> list[A]:
-        """Draw `n` allowed architectures; raises ValueError if nearly all are banned."""
+        """Draw `n` allowed architectures; raises HardlyAnyValid if nearly all are banned."""
         found: list[A] = []
         batch = max(n, _MIN_BATCH)
         for _ in range(_MAX_ROUNDS):
             found += filter(self._allowed, self.space.sample(batch, generator))
             if len(found) >= n:
                 return found[:n]
-        raise ValueError(
+        raise HardlyAnyValid(
             f"{self.name}: only {len(found)} of {_MAX_ROUNDS * batch} random architectures were "
-            f"allowed, fewer than the {n} wanted; ban less of the space"
+            f"allowed, fewer than the {n} wanted; ban less of the space",
+            found,
         )
 
     def encode(self, archs: Sequence[A]) -> Tensor:

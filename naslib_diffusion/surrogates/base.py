@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, Self, runtime_checkable
 
 import torch
@@ -13,6 +13,12 @@ from naslib_diffusion.surrogates.posterior import Pullback
 LARGEST_GAP = 1e300
 """Larger gaps, up to infinite ones, count as this one, so that sums of gaps stay finite."""
 
+CLIFF = 50.0
+"""A gap that is so many times the next smaller one is a gap to another kind of values."""
+FEW = 3
+"""So few values before a cliff say little of how values differ there."""
+LONGEST_VOID = 4.0
+"""Longest stretch, in logarithms of gaps, that counts in full where no value was observed."""
 
 MILESTONES = 20
 """Parameters are learned anew whenever there is one in so many observations more."""
@@ -61,13 +67,45 @@ class Tunable(Surrogate, Protocol):
         """Take encodings and targets as the observations, under the parameters as they are."""
 
 
+@runtime_checkable
+class JudgesNoise(Surrogate, Protocol):
+    """A surrogate that tells noisy observations from a rough objective."""
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the fitted noise is more than that of objectives without any."""
+
+
+def levels(surrogate: Surrogate, x: Tensor, targets: Tensor, repeats: bool) -> Tensor:
+    """Return what is to be improved on at each observation, `B`: what it is worth, not its luck.
+
+    Args:
+        surrogate: fitted to the observations.
+        x: encodings, `B x *shape`.
+        targets: what was observed, `B`.
+        repeats: whether the user calls the objective noisy.
+    """
+    if repeats or (isinstance(surrogate, JudgesNoise) and surrogate.noisy):
+        return surrogate.posterior(x)[0]
+    return targets
+
+
 @dataclass(frozen=True)
 class ObjectiveScale:
     """Maps objective values to targets on which the top is resolved, whatever unit or direction.
 
     A value becomes `-log(gap + softening)`, with `gap` its distance to the best value seen, then
     standardised. Differences among the best count, a failed training at 10 % accuracy does not
-    stretch the scale, and percent, fractions or negative losses give the same targets.
+    stretch the scale, and percent, fractions or negative losses give the same targets. Penalty
+    values do not either: the softening follows the better part of the values (`typical_gap`), and
+    a void between observed values counts as `LONGEST_VOID` at most.
+
+    Attributes:
+        sign: 1 to maximise, -1 to minimise.
+        best: the best value, times `sign`.
+        softening: half of a typical gap.
+        center, spread: mean and deviation of the targets before they are standardised.
+        voids: where each long void begins, in logarithms of gaps, and how long it is.
     """
 
     sign: float
@@ -75,6 +113,7 @@ class ObjectiveScale:
     softening: float
     center: float
     spread: float
+    voids: tuple[tuple[float, float], ...] = ()
 
     @staticmethod
     def of(values: Tensor, *, maximize: bool = True) -> ObjectiveScale:
@@ -84,20 +123,68 @@ class ObjectiveScale:
         best = float(signed.max())
         gaps = (best - signed).clamp(max=LARGEST_GAP)
         # half of the median gap: finer resolves noise, coarser is linear (both were slower)
-        softening = 0.5 * float(gaps.median()) or 0.5 * float(gaps.mean()) or 1.0
-        raw = -torch.log(gaps + softening)
+        softening = 0.5 * typical_gap(gaps) or 0.5 * float(gaps.mean()) or 1.0
+        depths = torch.log(gaps + softening)
+        blank = ObjectiveScale(sign, best, softening, 0.0, 1.0, _voids(depths))
+        raw = -blank._shortened(depths)
         spread = float(raw.std()) if len(raw) > 1 else 0.0
-        return ObjectiveScale(sign, best, softening, float(raw.mean()), spread or 1.0)
+        return replace(blank, center=float(raw.mean()), spread=spread or 1.0)
 
     def __call__(self, values: Tensor) -> Tensor:
         """Map values (`B`) to targets (`B`); a value better than the best maps to its target."""
         gaps = (self.best - self.sign * values).clamp(0, LARGEST_GAP)
-        return (-torch.log(gaps + self.softening) - self.center) / self.spread
+        raw = -self._shortened(torch.log(gaps + self.softening))
+        return (raw - self.center) / self.spread
 
     def inverse(self, targets: Tensor) -> Tensor:
         """Map targets (`B`) back to values; one above the best's own target extrapolates."""
-        gaps = torch.exp(-(targets * self.spread + self.center)) - self.softening
+        depths = -(targets * self.spread + self.center)
+        for start, length in self.voids:  # those before this one have their full length again
+            inside = (depths - start).clamp(0, LONGEST_VOID)
+            depths = depths + (length / LONGEST_VOID - 1) * inside
+        gaps = torch.exp(depths) - self.softening
         return self.sign * (self.best - gaps)
+
+    def _shortened(self, depths: Tensor) -> Tensor:
+        """Shorten the voids among logarithms of gaps."""
+        whole = depths
+        for start, length in self.voids:
+            depths = depths - (1 - LONGEST_VOID / length) * (whole - start).clamp(0, length)
+        return depths
+
+
+def typical_gap(gaps: Tensor) -> float:
+    """Return the median gap to the best value, or that of the better part before a cliff.
+
+    Where most values are penalties, their median says nothing of how the others differ. At a cliff
+    a gap is `CLIFF` times the next smaller one, and not far below the median; or the median is the
+    square of that times the gap of half its rank. If the median lies beyond a cliff, the values
+    before it have a median of their own, provided that they are more than `FEW`.
+
+    Args:
+        gaps: distances to the best value, `B`.
+    """
+    ordered = gaps.sort().values
+    while True:
+        middle = (len(ordered) - 1) // 2
+        median = ordered[middle]
+        before, after = ordered[FEW:middle], ordered[FEW + 1 : middle + 1]
+        steep = (before > 0) & (after > CLIFF * before) & (10 * after > median)
+        half = ordered[min(max(middle // 2, FEW), middle)]
+        if bool(steep.any()):
+            ordered = ordered[: FEW + 1 + int(steep.nonzero()[-1])]
+        elif 0 < CLIFF**2 * half < median:
+            ordered = ordered[:middle]
+        else:
+            return float(median)
+
+
+def _voids(depths: Tensor) -> tuple[tuple[float, float], ...]:
+    """Return where stretches longer than `LONGEST_VOID` without a value begin, and how long."""
+    ordered = depths.sort().values
+    lengths = ordered.diff()
+    long = lengths > LONGEST_VOID
+    return tuple(zip(ordered[:-1][long].tolist(), lengths[long].tolist(), strict=True))
 
 
 def fit_to_values(

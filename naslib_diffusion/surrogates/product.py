@@ -51,6 +51,8 @@ VARIANCE_PRIOR = 0.0, 1.0
 """Mean and deviation of log(variance) of either part of the kernel; targets are standardised."""
 NOISE_PRIOR = -4.0, 1.0
 """Mean and deviation of log(noise variance)."""
+NOISY = 0.03
+"""Noise variance above which an objective counts as noisy: tables without noise stay below."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +92,10 @@ class Layout:
 
 
 def is_one_hot(block: Block) -> bool:
-    """Whether a block is a choice among several."""
+    """Whether a block is a choice among several, of which some may be ruled out."""
     if not isinstance(block, AtomBlock) or block.width == 1:
         return False
-    return torch.equal(block.atoms, torch.eye(block.width).to(block.atoms))
+    return torch.equal(block.atoms, torch.eye(block.width).to(block.atoms)[block.atoms.argmax(1)])
 
 
 def is_product(space: Space[Any]) -> bool:
@@ -153,6 +155,11 @@ class ProductGaussianProcess:
         rows = thin(y, self.limit)
         return self._condition(x[rows].flatten(1), y[rows])
 
+    @property
+    def noisy(self) -> bool:
+        """Whether the fitted noise is more than what a rough objective without noise leads to."""
+        return self._noise > NOISY
+
     def fantasize(self, x: Tensor) -> Self:
         """Return a copy that takes `x` (`B x *shape`) as observed at its posterior mean."""
         targets = torch.cat([self._targets, self.posterior(x)[0].detach()])
@@ -164,6 +171,7 @@ class ProductGaussianProcess:
         self._x, self._targets = x, y
         self._maps = tuple(m.to(x) for m in self._kernel_of.maps(self._theta))
         *variances, noise = self._kernel_of.variances(self._theta).tolist()
+        self._noise = float(noise)
         self._posterior = Posterior(MATERN, variances, [x @ m for m in self._maps], y, noise)
         return self
 

@@ -8,12 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
-from naslib_diffusion.plugins.optuna.sharing import claimed
+from naslib_diffusion.plugins.optuna.sharing import claimed, lost
 from naslib_diffusion.plugins.optuna.spaces import Codec
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from naslib_diffusion.spaces.base import A
+from naslib_diffusion.spaces.pinned import unpinned
+
+FATAL = 2
+"""So many workers that died at one point are no accident."""
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -49,14 +53,16 @@ def read_history(
 
     A pruned trial counts with its last intermediate value, but never as better than the median of
     the complete ones, since values of early steps are not final ones. A failed trial counts as a
-    failure, unless its architecture was or is evaluated again. An infinitely good value counts as
-    the best finite one, an infinitely bad one as a failure.
+    failure, unless its architecture was or is evaluated again; one that was lost with its worker
+    does not count, but two are a failure. An infinitely good value counts as the best finite one,
+    an infinitely bad one as a failure.
     """
     history: History[A] = History()
     names = set(codec.distributions)
     signs = [1.0 if d == StudyDirection.MAXIMIZE else -1.0 for d in directions]
     cap, middle = _best(trials, signs), _median(trials, signs)
     rows: list[tuple[A, Row | None, dict[str, float]]] = []
+    deaths: dict[Any, int] = {}
     for trial in trials:
         if trial.number == own:
             continue
@@ -68,6 +74,11 @@ def read_history(
             history.pending.append(arch)
             continue
         extra = trial.params.keys() - names
+        if lost(trial):
+            key = codec.space.canonical(arch)
+            deaths[key] = deaths.get(key, 0) + 1
+            if deaths[key] < FATAL:
+                continue
         history.partial |= any(not trial.distributions[name].single() for name in extra)
         values = _values(trial, signs, cap, middle)
         rows.append((arch, values, {} if values is None else trial.constraints))
@@ -92,7 +103,7 @@ def _read(codec: Codec[A], params: dict[str, Any]) -> A | None:
         arch = codec.read(params)
     except (KeyError, ValueError, TypeError):
         return None
-    return arch if codec.space.is_valid(arch) else None
+    return arch if unpinned(codec.space).is_valid(arch) else None
 
 
 def _values(

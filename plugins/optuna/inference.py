@@ -96,15 +96,25 @@ def rivals(
 def seen(trials: Iterable[FrozenTrial], params: Mapping[str, Any]) -> bool:
     """Whether a trial has no other values than `params`: what it leaves out does not matter."""
     for trial in trials:
+        if sharing.lost(trial):
+            continue
         own = trial.params if trial.state.is_finished() else sharing.claimed(trial)
         varied = [
             name
             for name in own
             if name not in trial.distributions or not trial.distributions[name].single()
         ]
-        if varied and all(name in params and params[name] == own[name] for name in varied):
+        if varied and all(_equal(name, own, params) for name in varied):
             return True
     return False
+
+
+def _equal(name: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether both have the same value of a parameter; NaN is the same as NaN."""
+    if name not in other:
+        return False
+    a, b = one[name], other[name]
+    return bool(a == b or (a != a and b != b))  # noqa: PLR0124 - NaN differs from itself
 
 
 def _only(distribution: BaseDistribution) -> float:

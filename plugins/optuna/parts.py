@@ -48,18 +48,25 @@ class Parts:
             parts += [joint(part, names) for part in self._inferred(study)]
         return [part for part in parts if part]
 
-    def codec(self, study: Study, share: Distributions, others: Mapping[str, Any]) -> Codec[Any]:
+    def codec(
+        self,
+        study: Study,
+        share: Distributions,
+        others: Mapping[str, Any],
+        fixed: Mapping[str, Any] | None = None,
+    ) -> Codec[Any]:
         """Return how trials spell the architectures of one group.
 
         Args:
             study: which it is.
             share: the group.
             others: values of other groups, for the user's rule to see.
+            fixed: values of this group that are given.
         """
-        if self.told is not None and share.keys() == self.told.distributions.keys():
+        if not fixed and self.told is not None and share.keys() == self.told.distributions.keys():
             return self.told
-        fixed = {} if self._is_valid is None else constants(self._inferred(study))
-        return ProductCodec(share, self._is_valid, {**fixed, **others})
+        seen = {} if self._is_valid is None else constants(self._inferred(study))
+        return ProductCodec(share, self._is_valid, {**seen, **others}, fixed=fixed)
 
     def _inferred(self, study: Study) -> list[Distributions]:
         """Return what finished trials have in common, or the groups that occur together.

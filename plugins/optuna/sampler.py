@@ -14,7 +14,14 @@ from naslib_diffusion.plugins.optuna.history import read_history
 from naslib_diffusion.plugins.optuna.inference import complete, rivals, seen
 from naslib_diffusion.plugins.optuna.parts import Distributions, Parts
 from naslib_diffusion.plugins.optuna.proposal import Options, Priors, earlier, propose
-from naslib_diffusion.plugins.optuna.spaces import Codec, Rule, allows, with_equality
+from naslib_diffusion.plugins.optuna.shortlist import shortlisted
+from naslib_diffusion.plugins.optuna.spaces import (
+    Codec,
+    ProductCodec,
+    Rule,
+    allows,
+    with_equality,
+)
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.samplers._lazy_random_state import LazyRandomState
@@ -24,6 +31,7 @@ from optuna.trial import FrozenTrial, TrialState
 from naslib_diffusion.runtime.threads import on_cpu
 from naslib_diffusion.search.search import ACQUISITIONS
 from naslib_diffusion.spaces.equality import EQUALITIES, Equality
+from naslib_diffusion.spaces.pinned import unpinned
 from naslib_diffusion.surrogates import Surrogate, make_surrogate
 
 _logger = logging.getLogger(__name__)
@@ -133,7 +141,7 @@ class DiffusionNAGSampler(BaseSampler):
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> Distributions:
         """Return the parameters that are searched jointly."""
         found: Distributions = {}
-        for part in self._parts(study):
+        for part in self._parts(sharing.whole(study)):
             found.update(part)
         return found
 
@@ -142,20 +150,20 @@ class DiffusionNAGSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: Distributions
     ) -> dict[str, Any]:
         """Propose values for the joint search space, and claim them for this trial."""
-        left = dict(search_space)
-        shares = [
-            {name: left.pop(name) for name in part if name in left} for part in self._parts(study)
-        ]
-        shares = [
-            share for share in [*shares, left] if share
-        ]  # `left` was handed in, not inferred
+        study = sharing.whole(study)
+        given = sharing.fixed_values(study, trial)
+        parts = self._parts(study)
+        shares = [{n: d for n, d in p.items() if n in search_space or n in given} for p in parts]
+        inferred = {name for share in shares for name in share}
+        shares.append({n: d for n, d in search_space.items() if n not in inferred})  # handed in
+        shares = [share for share in shares if not share.keys() <= given.keys()]
         params: dict[str, Any] = {}
         for share in shares:
-            codec = self._parts.codec(study, share, params)
+            codec = self._parts.codec(study, share, params, _part(given, share))
             params.update(self._propose(study, trial, codec, params))
         if len(shares) > 1:
-            self._refresh(study, trial, shares, params)
-        return params
+            self._refresh(study, trial, shares, params, given)
+        return _part(params, search_space)
 
     @on_cpu
     def sample_independent(
@@ -166,6 +174,7 @@ class DiffusionNAGSampler(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """Return a planned architecture's value, or leave it to the independent sampler."""
+        study = sharing.whole(study)
         codec = self._parts.told
         if codec is not None and param_name in codec.distributions:
             plan = sharing.claimed(trial)
@@ -190,7 +199,9 @@ class DiffusionNAGSampler(BaseSampler):
         state: TrialState,
         values: Sequence[float] | None,
     ) -> None:
-        """Tell the independent sampler."""
+        """Note a failure that the worker survived, and tell the independent sampler."""
+        if state == TrialState.FAIL:
+            sharing.note_failure(study, trial)
         self._independent_sampler.after_trial(study, trial, state, values)
 
     def _propose(
@@ -207,8 +218,10 @@ class DiffusionNAGSampler(BaseSampler):
         finer: Equality = "isomorphic" if len(directions) == 1 else "exact"
         codec = with_equality(codec, self._distinct or finer)
         params: dict[str, Any] = {}
+        known = [t for _, own in self._earlier for t in own]
         for attempt in range(CLAIMS):
             trials = study.get_trials(deepcopy=False)
+            codec = shortlisted(codec, [*known, *trials], directions, self._seed)
             history = read_history(trials, codec, directions, trial.number)
             priors = self._priors_for(codec, len(directions))
             surrogate = self._surrogate_for(codec)
@@ -232,6 +245,7 @@ class DiffusionNAGSampler(BaseSampler):
         trial: FrozenTrial,
         shares: Sequence[Distributions],
         params: dict[str, Any],
+        given: Mapping[str, Any],
     ) -> None:
         """Draw groups anew where all together repeat a trial or break the user's rule.
 
@@ -243,9 +257,8 @@ class DiffusionNAGSampler(BaseSampler):
             if not repeated and (self._is_valid is None or allows(self._is_valid, params)):
                 break
             share = shares[self._rng.rng.randint(len(shares))]
-            codec = self._parts.codec(
-                study, share, {n: params[n] for n in params if n not in share}
-            )
+            others = {n: params[n] for n in params if n not in share}
+            codec = self._parts.codec(study, share, others, _part(given, share))
             (arch,) = codec.space.sample(1, torch.Generator().manual_seed(self._seed()))
             params.update(codec.write(arch))
         sharing.claim(study, trial, params)
@@ -254,19 +267,24 @@ class DiffusionNAGSampler(BaseSampler):
         """Return what earlier studies say; kept, since their surrogates take time to fit."""
         if not self._earlier:
             return ()
+        if isinstance(codec, ProductCodec) and codec.shortlists:  # another space each time
+            return earlier(self._earlier, codec, count)
         key = repr((codec.distributions, count))  # which also decide what counts as distinct
         if key not in self._priors:
             self._priors[key] = earlier(self._earlier, codec, count)
         return self._priors[key]
 
-    def _surrogate_for(self, codec: Codec[Any]) -> Surrogate:
+    def _surrogate_for(self, codec: Codec[Any]) -> Surrogate | None:
         """Return what is to be copied; kept, since it remembers what it learned from which data.
 
         Proposals do not depend on that, only how soon they come.
         """
+        if isinstance(codec, ProductCodec) and codec.shortlists:  # another space each time
+            return None
         key = repr((codec.distributions, codec.space.size))
         if key not in self._surrogates:
-            self._surrogates = {key: make_surrogate("gp", codec.space), **self._surrogates}
+            made = make_surrogate("gp", unpinned(codec.space))
+            self._surrogates = {key: made, **self._surrogates}
         return self._surrogates[key]
 
     def _seed(self) -> int:
@@ -282,3 +300,8 @@ class DiffusionNAGSampler(BaseSampler):
                 trial.number,
                 type(self._independent_sampler).__name__,
             )
+
+
+def _part(params: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of these names."""
+    return {name: value for name, value in params.items() if name in names}

@@ -6,13 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from optuna.samplers import PartialFixedSampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from naslib_diffusion.search import Prediction
 
 CLAIM = "diffusion_nag:params"
 PREDICTION = "diffusion_nag"
+FAILED = "diffusion_nag:failed"
 MAX_LENGTH = 2045
 """Longest value of a system attribute that a relational storage takes."""
 
@@ -38,6 +40,33 @@ def claimed(trial: FrozenTrial) -> dict[str, Any]:
     # a shorter claim leaves parts of the longer one before it behind itself
     params: dict[str, Any] = json.JSONDecoder().raw_decode("".join(parts))[0] if parts else {}
     return {**params, **attributes.get("fixed_params", {}), **trial.params}
+
+
+def whole(study: Study) -> Study:
+    """Return the study with all trials: pruners with brackets show those of one bracket only."""
+    found: Study = getattr(study, "_study", study)
+    return found
+
+
+def note_failure(study: Study, trial: FrozenTrial) -> None:
+    """Keep that a trial failed under the eyes of its worker."""
+    study._storage.set_trial_system_attr(trial._trial_id, FAILED, True)
+
+
+def lost(trial: FrozenTrial) -> bool:
+    """Whether a trial failed because its worker died: whether its point is bad is not known."""
+    own = f"{CLAIM}:0" in trial.system_attrs
+    return own and trial.state == TrialState.FAIL and FAILED not in trial.system_attrs
+
+
+def fixed_values(study: Study, trial: FrozenTrial) -> dict[str, Any]:
+    """Return values that are given: by wrappers around the sampler, or since they are enqueued."""
+    given: dict[str, Any] = {}
+    sampler: Any = study.sampler
+    while isinstance(sampler, PartialFixedSampler):
+        given = {**sampler._fixed_params, **given}
+        sampler = sampler._base_sampler
+    return {**given, **trial.system_attrs.get("fixed_params", {})}
 
 
 def record(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -18,6 +20,7 @@ from naslib_diffusion.spaces import ProductSpace
 from naslib_diffusion.spaces.base import A, Space
 from naslib_diffusion.spaces.equality import Equality, under
 from naslib_diffusion.spaces.parameters import Categorical, Integer, Parameter, Real
+from naslib_diffusion.spaces.pinned import Pinned
 from naslib_diffusion.spaces.product import Point
 
 Params = Mapping[str, Any]
@@ -44,14 +47,23 @@ class Codec(Protocol[A]):
         """Inverse of `read`."""
 
 
-def parameter(name: str, distribution: BaseDistribution) -> Parameter:
+def parameter(
+    name: str, distribution: BaseDistribution, shortlist: Sequence[int] | None = None
+) -> Parameter:
     """Return a distribution as a parameter; a categorical one has the indices of its choices.
+
+    Args:
+        name: what to call it.
+        distribution: what it is.
+        shortlist: the indices that a categorical one is to have; all that differ unless told.
 
     Raises:
         ValueError: if the engine cannot represent it, such as integers beyond 2**40.
     """
     if isinstance(distribution, CategoricalDistribution):
-        return Categorical(range(len(distribution.choices)), name, repr(distribution.choices))
+        choices = distribution.choices
+        indices = dict.fromkeys(stored(choices)) if shortlist is None else shortlist
+        return Categorical(indices, name, repr([choices[i] for i in indices]))
     if isinstance(distribution, IntDistribution):
         low, high, step = distribution.low, distribution.high, distribution.step
         return Integer(low, high, step, distribution.log, name=name)
@@ -61,8 +73,27 @@ def parameter(name: str, distribution: BaseDistribution) -> Parameter:
     raise ValueError(f"unknown kind of distribution: {distribution!r}")
 
 
+def stored(choices: Sequence[Any]) -> list[int]:
+    """Return for each choice the index under which a trial stores it.
+
+    Optuna takes the first that is equal for Python: 1, 1.0 and True are one choice, and so are
+    0 and False. All NaN are one too, since a storage does not tell them apart.
+    """
+    first: dict[Any, int] = {}
+    indices = []
+    for i, choice in enumerate(choices):
+        nan = isinstance(choice, float) and math.isnan(choice)
+        try:
+            indices.append(first.setdefault("a NaN" if nan else (choice,), i))
+        except TypeError:  # a list or dictionary, which cannot be looked up
+            indices.append(choices.index(choice))
+    return indices
+
+
 def representable(distribution: BaseDistribution) -> bool:
     """Whether the engine can search over a distribution."""
+    if isinstance(distribution, CategoricalDistribution):
+        return True
     try:
         parameter("x", distribution)
     except ValueError:
@@ -77,6 +108,9 @@ class ProductCodec:
         distributions: by name.
         is_valid: bans combinations, given as a dictionary of values.
         constants: what else `is_valid` gets to see.
+        shortlists: the choices that count, by their indices, of parameters that have many.
+        fixed: values that are given, so that the others are to be proposed to go with them; those
+            that do not belong to their parameter are left out of account.
     """
 
     def __init__(
@@ -84,26 +118,64 @@ class ProductCodec:
         distributions: Mapping[str, BaseDistribution],
         is_valid: Rule | None = None,
         constants: Params | None = None,
+        shortlists: Mapping[str, Sequence[int]] | None = None,
+        fixed: Params | None = None,
     ) -> None:
         self.distributions = dict(distributions)
-        self._constants = dict(constants or {})
+        self._is_valid, self._constants, self._fixed = is_valid, dict(constants or {}), fixed
+        self.shortlists = dict(shortlists or {})
+        self._stored = {
+            name: stored(d.choices)
+            for name, d in self.distributions.items()
+            if isinstance(d, CategoricalDistribution)
+        }
         rule = None if is_valid is None else Ruled(is_valid, self._all)
-        parameters = [parameter(name, d) for name, d in self.distributions.items()]
-        self.space = ProductSpace(parameters, rule)
+        parameters = [
+            parameter(name, d, self.shortlists.get(name)) for name, d in self.distributions.items()
+        ]
+        self.space: ProductSpace = ProductSpace(parameters, rule)
+        self._pins = dict(self._readable(fixed or {}))
+        if self._pins:
+            numbers = {
+                i: self._pins[n] for i, n in enumerate(self.distributions) if n in self._pins
+            }
+            self.space = Pinned(self.space, numbers)
+
+    def shortlisted(self, shortlists: Mapping[str, Sequence[int]]) -> ProductCodec:
+        """Return a codec for which only some choices count."""
+        return ProductCodec(
+            self.distributions, self._is_valid, self._constants, shortlists, self._fixed
+        )
 
     def read(self, params: Params) -> Point:
         """Return the point in the distributions' internal representation."""
-        values: list[int | float] = []
-        for name, distribution in self.distributions.items():
-            internal = distribution.to_internal_repr(params[name])
-            whole = not isinstance(distribution, FloatDistribution)
-            values.append(int(internal) if whole else internal)
-        return Point(tuple(values))
+        return Point(tuple(self.internal(name, params[name]) for name in self.distributions))
 
     def write(self, arch: Point) -> dict[str, Any]:
         """Return values as Optuna's users see them."""
         pairs = zip(self.distributions.items(), arch.values, strict=True)
         return {name: d.to_external_repr(value) for (name, d), value in pairs}  # type: ignore[arg-type]
+
+    def pinned(self, name: str) -> list[int]:
+        """Return the given choice of a parameter, if there is one."""
+        return [int(self._pins[name])] if name in self._pins else []
+
+    def internal(self, name: str, value: Any) -> int | float:
+        """Return a value in internal representation."""
+        distribution = self.distributions[name]
+        internal = distribution.to_internal_repr(value)
+        if name in self._stored:
+            return self._stored[name][int(internal)]
+        return internal if isinstance(distribution, FloatDistribution) else int(internal)
+
+    def _readable(self, fixed: Params) -> Iterator[tuple[str, int | float]]:
+        """Yield the values that belong to their parameter, in internal representation."""
+        for own, parameter in zip(self.distributions, self.space.parameters, strict=True):
+            if own in fixed:
+                with contextlib.suppress(ValueError, TypeError):
+                    value = self.internal(own, fixed[own])
+                    parameter.key(value)
+                    yield own, value
 
     def _all(self, arch: Point) -> dict[str, Any]:
         return {**self._constants, **self.write(arch)}

@@ -121,3 +121,29 @@ def test_extreme_values(values, maximize):
     y = targets(values, maximize=maximize)
     assert bool(y.isfinite().all())
     assert y.abs().max() < 10
+
+
+@pytest.mark.parametrize("penalty", [1e3, 1e9, 1e300])
+@pytest.mark.parametrize("share", [1, 8])
+def test_penalties_leave_the_others_apart(penalty: float, share: int) -> None:
+    values = torch.tensor(
+        [1.0, 2.0, 3.0, 5.0, 9.0, 12.0] + [penalty] * 6 * share, dtype=torch.double
+    )
+    scale = ObjectiveScale.of(values, maximize=False)
+    targets = scale(values)
+    assert float(targets[0] - targets[5]) > 0.2 * float(targets[5] - targets[6])
+    assert bool((targets[:6].diff() < 0).all())
+    torch.testing.assert_close(scale.inverse(targets), values, rtol=1e-6, atol=0.0)
+
+
+def test_exponential_growth_is_resolved_at_the_top() -> None:
+    values = torch.linspace(0, 150, 61).double().exp()
+    targets = ObjectiveScale.of(values, maximize=False)(values)
+    assert float(targets[0] - targets[20]) > 0.3
+
+
+def test_without_a_cliff_the_softening_is_half_the_median_gap() -> None:
+    for seed in range(20):
+        values = 90 - torch.rand(40, generator=torch.Generator().manual_seed(seed)).double() ** 4
+        gaps = values.max() - values
+        assert ObjectiveScale.of(values).softening == 0.5 * float(gaps.median())
