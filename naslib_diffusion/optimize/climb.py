@@ -24,6 +24,8 @@ CERTIFIED = 512
 the cost of an ascent stays linear in the size of the encoding."""
 MENDED = 256
 """Proposals that break a constraint and are led back by a second move, in each sweep."""
+ESCAPES = 100
+"""Steps of the best alone, at most."""
 TOLERANCE = 1e-10
 """Improvements up to this, relative to the size of the value, are rounding errors."""
 
@@ -53,7 +55,7 @@ def climb(
         moves: what can be changed.
         screen: how many moves to score.
         pairs: how many moves to combine with a second one at the end.
-        max_sweeps: bound on the number of sweeps.
+        max_sweeps: bound on the number of sweeps of all starts; the best then goes on alone.
         allowed: which encodings are worth scoring; asked of all moves.
         valid: which encodings may be stepped on; asked of the best only, since it may be slow.
 
@@ -65,12 +67,12 @@ def climb(
         return x, x.new_empty(0)
     climber = _Climber(scores, moves, screen, allowed, valid)
     x, values = climber.ascend(torch.unique(x, dim=0), None, max_sweeps)
-    for _ in range(max_sweeps):
+    for _ in range(ESCAPES):
         top = int(values.argmax())
         step = climber.escape(x[top : top + 1], values[top : top + 1], pairs)
         if step is None:
             break
-        x[top : top + 1], values[top : top + 1] = climber.ascend(*step, max_sweeps)
+        x[top : top + 1], values[top : top + 1] = climber.ascend(*step, ESCAPES)
     order = values.argsort(descending=True, stable=True)
     return x[order], values[order]
 

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from naslib_diffusion.diffusion.guidance import Guide
+from naslib_diffusion.diffusion.guidance import Guide, value_and_gradient
 from naslib_diffusion.diffusion.schedules import karras_sigmas
 from naslib_diffusion.optimize.block_moves import is_silent
 from naslib_diffusion.optimize.enumeration import enumerate_blocks
@@ -59,13 +59,15 @@ class Maximizer(Generic[A]):
     architectures, coordinate ascent goes on until no single decision can be improved.
 
     Args:
-        space: where to look. Its law has to factorise into `blocks`.
+        space: where to look.
         effort: how hard to try; what suits the space unless told.
         device: where the function is evaluated.
         seed: of all random decisions.
+        generator: of `space`, with its denoiser, noise levels, scale and device; one with the
+            exact denoiser unless told.
 
     Raises:
-        ValueError: if the law of the space does not factorise.
+        ValueError: if the law of the space does not factorise and no generator is given.
     """
 
     def __init__(
@@ -75,12 +77,18 @@ class Maximizer(Generic[A]):
         *,
         device: torch.device | str | None = None,
         seed: int = 0,
+        generator: GuidedGenerator[A] | None = None,
     ) -> None:
         self.space, self.effort = space, effort or Effort.of(space)
-        sigmas = karras_sigmas(self.effort.steps)
-        self.generator = GuidedGenerator(space, device=device or "cpu", seed=seed, sigmas=sigmas)
+        self.generator = generator or GuidedGenerator(
+            space,
+            device=device or "cpu",
+            seed=seed,
+            sigmas=karras_sigmas(self.effort.steps),
+            scale=self.effort.scale,
+        )
         self.device = self.generator.device
-        self.blocks = space.blocks or ()  # the generator has refused a space without
+        self.blocks = space.blocks or ()
         self.random = torch.Generator().manual_seed(seed + 1)
         self.polisher = Polisher(space, self.effort, self.device, self.random)
 
@@ -138,7 +146,7 @@ class Maximizer(Generic[A]):
     def _generate(self, scores: Scores[A], probes: Tensor, values: Tensor) -> Tensor:
         """Generate one batch under guidance, rounded to encodings of architectures."""
         unit = upper_deviation(values)
-        scale = self.effort.scale
+        scale = self.generator.scale
         if scale is None:
             scale = SHARPNESS * default_scale(self.effort.samples, self.space.size)
         blind = self._blind(scores, probes)
@@ -152,9 +160,12 @@ class Maximizer(Generic[A]):
         return self.polisher.moves.round(x.flatten(1))
 
     def _blind(self, scores: Scores[A], probes: Tensor) -> bool:
-        """Whether the function has no gradient with respect to some decision."""
-        _, gradient = scores.gradient(probes[:2])
-        return gradient is None or is_silent(self.blocks, gradient)
+        """Whether the function has no gradient with respect to some decision.
+
+        Amid the probes: at an architecture, decisions may be idle that matter in others.
+        """
+        _, gradient = value_and_gradient(scores.relaxed, probes.mean(0).view(1, *self.space.shape))
+        return gradient is None or is_silent(self.blocks, gradient.flatten(1))
 
     def _valid_first(self, scores: Scores[A]) -> Tensor:
         """Return the best of what was scored, distinct and valid."""
@@ -173,7 +184,9 @@ class Maximizer(Generic[A]):
             space = Restricted(
                 self.space, lambda arch: bool(len(only(scores.encode([arch]), slack)))
             )
-            generator = GuidedGenerator(space, device=self.device, seed=self.random.initial_seed())
+            generator = GuidedGenerator(
+                space, self.generator.denoiser, self.device, seed=self.random.initial_seed()
+            )
             try:
                 archs = generator.generate(n, known=known)
             except SpaceExhausted as exhausted:

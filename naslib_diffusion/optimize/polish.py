@@ -43,6 +43,7 @@ class Effort:
         starts: how many of the best are polished; 0 turns the polish off.
         screen: moves that a sweep of the polish scores; see `climb`.
         pairs: moves that are combined with a second one at its end; see `climb`.
+        sweeps: that all starts may take; then the best goes on alone.
         rounds: how often continuous and discrete ascent take turns, at most.
         chunk: encodings that the function is given at once.
     """
@@ -54,6 +55,7 @@ class Effort:
     starts: int = 8
     screen: int = 16
     pairs: int = 8
+    sweeps: int = 100
     rounds: int = 20
     chunk: int = CHUNK
 
@@ -114,6 +116,7 @@ class Polisher(Generic[A]):
                     self.moves,
                     screen=self.effort.screen,
                     pairs=self.effort.pairs,
+                    max_sweeps=self.effort.sweeps,
                     allowed=allowed,
                     valid=self.valid,
                 )
