@@ -22,7 +22,7 @@ from naslib_diffusion.benchmarks.harness.searching import best_so_far, evaluatio
 from naslib_diffusion.search import Search
 from naslib_diffusion.tables import Table
 
-METHODS = ("guided", "mutation", "random", "ensemble", "optuna-tpe", "optuna-gp")
+METHODS = ("guided", "enumerate", "mutation", "random", "ensemble", "optuna-tpe", "optuna-gp")
 
 
 def evaluations_to_best(task: str, data: Path | None, method: str, seed: int, budget: int) -> int:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+STRATEGIES = ("guided", "enumerate", "auto", "random", "mutation", "mutation+random")
+"""Those of `naslib_diffusion.search`, which takes long to import."""
 POSITIVE = click.IntRange(min=1)
 SEED = click.IntRange(min=0, max=2**31 - 1)
 """Range of seeds; room for 2**31 more, counted up from the first."""
@@ -36,6 +38,14 @@ seed_option = click.option(
     default=0,
     show_default=True,
     help="Seed of the first search; the next ones count up from it.",
+)
+strategy_option = click.option(
+    "--strategy",
+    type=click.Choice(STRATEGIES),
+    default="guided",
+    show_default=True,
+    help="Where candidates come from: guided diffusion, the whole of a small space, one of these "
+    "two by the space (auto), random draws, mutations of the best.",
 )
 batch_option = click.option(
     "--batch",

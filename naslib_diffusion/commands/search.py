@@ -17,6 +17,7 @@ from naslib_diffusion.commands.options import (
     resume_option,
     seed_option,
     seeds_option,
+    strategy_option,
     table_options,
 )
 
@@ -48,13 +49,7 @@ DEFAULT_BENCHMARK = "nasbench201/cifar100"
     help="Random evaluations of each seed before the surrogate is trusted.",
 )
 @batch_option
-@click.option(
-    "--strategy",
-    type=click.Choice(["guided", "random", "mutation", "mutation+random"]),
-    default="guided",
-    show_default=True,
-    help="Where candidates come from: guided diffusion, random draws, mutations of the best.",
-)
+@strategy_option
 @click.option(
     "--surrogate",
     type=click.Choice(["gp", "ensemble"]),

@@ -15,6 +15,7 @@ from naslib_diffusion.commands.options import (
     resume_option,
     seed_option,
     seeds_option,
+    strategy_option,
     table_options,
 )
 from naslib_diffusion.commands.search import run_search
@@ -131,13 +132,7 @@ def image_options(command: Any) -> Any:
     help="Random evaluations of each seed before the prior proposes.",
 )
 @batch_option
-@click.option(
-    "--strategy",
-    type=click.Choice(["guided", "random", "mutation"]),
-    default="guided",
-    show_default=True,
-    help="Where candidates come from: guided diffusion, random draws, mutations of the best.",
-)
+@strategy_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

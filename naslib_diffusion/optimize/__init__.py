@@ -2,5 +2,6 @@
 
 from naslib_diffusion.optimize.generator import GuidedGenerator, SpaceExhausted
 from naslib_diffusion.optimize.maximize import Maximizer
+from naslib_diffusion.optimize.polish import Effort
 
-__all__ = ["GuidedGenerator", "Maximizer", "SpaceExhausted"]
+__all__ = ["Effort", "GuidedGenerator", "Maximizer", "SpaceExhausted"]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
-from naslib_diffusion.diffusion.guidance import Guide, score, value_and_gradient
 from naslib_diffusion.optimize.moves import Moves
+from naslib_diffusion.optimize.scores import Scores
 
 Filter = Callable[[Tensor], Tensor]
 """Tells which of `R` encodings, `R x D`, may be stepped on: `R` booleans."""
@@ -24,90 +24,15 @@ CERTIFIED = 512
 the cost of an ascent stays linear in the size of the encoding."""
 MENDED = 256
 """Proposals that break a constraint and are led back by a second move, in each sweep."""
+ESCAPES = 100
+"""Steps of the best alone, at most."""
 TOLERANCE = 1e-10
 """Improvements up to this, relative to the size of the value, are rounding errors."""
 
 
-class Scores:
-    """A guide on flat encodings, `B x D`: evaluated in chunks, counted, and remembered.
-
-    No architecture is scored twice: ascents meet, and come back to where others have been.
-
-    Args:
-        guide: maps encodings, `B x *shape`, to scores to be maximised, `B`.
-        shape: of one encoding.
-        chunk: encodings that the guide is given at once.
-
-    Attributes:
-        count: encodings that were scored.
-    """
-
-    def __init__(self, guide: Guide, shape: tuple[int, ...], chunk: int) -> None:
-        self.guide, self.shape, self.chunk = guide, shape, chunk
-        self.count = 0
-        self._x: list[Tensor] = []
-        self._values: list[Tensor] = []
-        self._known: dict[bytes, float] = {}
-
-    def relaxed(self, x: Tensor) -> Tensor:
-        """Score relaxed encodings, `B x *shape`, differentiably; as a guide for a generator."""
-        self.count += len(x)
-        if len(x) <= self.chunk:
-            return score(self.guide, x)
-        return torch.cat([score(self.guide, part) for part in torch.split(x, self.chunk)])
-
-    @torch.no_grad()
-    def __call__(self, x: Tensor) -> Tensor:
-        """Score architectures, `B x D`, and remember them: `B`, double.
-
-        Raises:
-            ValueError: if a score is NaN.
-        """
-        keys = _keys(x)
-        first = {key: i for i, key in reversed(list(enumerate(keys))) if key not in self._known}
-        if first:
-            new = x[sorted(first.values())]
-            self._remember(new, self.relaxed(new.view(-1, *self.shape)).detach().double())
-        values = [self._known[key] for key in keys]
-        return torch.tensor(values, dtype=torch.double, device=x.device)
-
-    def gradient(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Score architectures with the gradient of the guide: `B`, and `B x D` or None."""
-        parts = [
-            value_and_gradient(self.guide, part.view(-1, *self.shape))
-            for part in torch.split(x, self.chunk)
-        ]
-        self.count += len(x)
-        values = torch.cat([value for value, _ in parts]).double()
-        self._remember(x, values)
-        slopes = [slope.flatten(1) for _, slope in parts if slope is not None]
-        return values, torch.cat(slopes) if len(slopes) == len(parts) else None
-
-    def visited(self) -> tuple[Tensor, Tensor]:
-        """Return the architectures that were scored, `R x D`, best first, and their scores."""
-        if not self._x:
-            return torch.empty(0, math.prod(self.shape)), torch.empty(0)
-        x, values = torch.cat(self._x), torch.cat(self._values)
-        order = values.argsort(descending=True, stable=True)
-        return x[order], values[order]
-
-    def _remember(self, x: Tensor, values: Tensor) -> None:
-        if values.isnan().any():
-            raise ValueError("the function to be maximised is NaN at some architectures")
-        self._x.append(x)
-        self._values.append(values)
-        self._known.update(zip(_keys(x), values.tolist(), strict=True))
-
-
-def _keys(x: Tensor) -> list[bytes]:
-    """Return a short key of each row; equal rows have equal keys."""
-    rows = x.contiguous().cpu().numpy()
-    return [hashlib.blake2b(row, digest_size=16).digest() for row in rows]
-
-
 def climb(
     x: Tensor,
-    scores: Scores,
+    scores: Scores[Any],
     moves: Moves,
     *,
     screen: int = 16,
@@ -130,7 +55,7 @@ def climb(
         moves: what can be changed.
         screen: how many moves to score.
         pairs: how many moves to combine with a second one at the end.
-        max_sweeps: bound on the number of sweeps.
+        max_sweeps: bound on the number of sweeps of all starts; the best then goes on alone.
         allowed: which encodings are worth scoring; asked of all moves.
         valid: which encodings may be stepped on; asked of the best only, since it may be slow.
 
@@ -142,12 +67,12 @@ def climb(
         return x, x.new_empty(0)
     climber = _Climber(scores, moves, screen, allowed, valid)
     x, values = climber.ascend(torch.unique(x, dim=0), None, max_sweeps)
-    for _ in range(max_sweeps):
+    for _ in range(ESCAPES):
         top = int(values.argmax())
         step = climber.escape(x[top : top + 1], values[top : top + 1], pairs)
         if step is None:
             break
-        x[top : top + 1], values[top : top + 1] = climber.ascend(*step, max_sweeps)
+        x[top : top + 1], values[top : top + 1] = climber.ascend(*step, ESCAPES)
     order = values.argsort(descending=True, stable=True)
     return x[order], values[order]
 
@@ -156,7 +81,7 @@ def climb(
 class _Climber:
     """One ascent: see `climb`."""
 
-    scores: Scores
+    scores: Scores[Any]
     moves: Moves
     screen: int
     allowed: Filter | None
@@ -212,8 +137,7 @@ class _Climber:
         self, x: Tensor, gradient: Tensor | None, limit: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Score moves: encodings `R x D`, the row of `x` that each comes from, and scores."""
-        limit = self.moves.count if self.exhaustive else limit
-        new, owners = _proposals(x, gradient, self.moves, limit)
+        new, owners = self.moves.propose(x, gradient, limit)
         if self.allowed is not None and len(new):
             keep = self.allowed(new)
             mended, sources = self._mend(new[~keep], owners[~keep], gradient)
@@ -224,36 +148,16 @@ class _Climber:
         """Lead what breaks the constraint back by a second move, the best by the gradient."""
         if not len(x) or self.allowed is None:
             return x[:0], owners[:0]
-        x, owners = x[:MENDED], owners[:MENDED]
+        limit = 4 * self.screen
+        tried = self.moves.count if gradient is None else limit
+        x, owners = (t[: max(MENDED * limit // max(tried, limit), 1)] for t in (x, owners))
         slopes = None if gradient is None else gradient[owners]
-        gains = self.moves.gains(x, slopes)
-        order = gains.topk(min(4 * self.screen, self.moves.count), dim=1).indices
-        rows = self.moves.apply(x.repeat_interleave(order.shape[1], 0), order.flatten())
-        met = self.allowed(rows).view(order.shape) & (gains.gather(1, order) > -math.inf)
-        first = met.int().argmax(1)  # the first that is allowed, hence the best
-        some = met.any(1)
-        rows = rows.view(*order.shape, -1)[torch.arange(len(x)), first]
-        return rows[some], owners[some]
-
-
-def _proposals(
-    x: Tensor, gradient: Tensor | None, moves: Moves, limit: int
-) -> tuple[Tensor, Tensor]:
-    """Return what to score next, `R x D`, and the row of `x` that each comes from, `R`."""
-    gains = moves.gains(x, gradient)
-    possible = gains > -math.inf
-    if limit < moves.count:
-        unknown = int((gains == math.inf).sum(1).max())
-        top = gains.topk(min(limit + unknown, moves.count), dim=1).indices
-        chosen = torch.zeros_like(possible).scatter_(1, top, True) & possible
-    else:
-        chosen = possible
-    owners, numbers = chosen.nonzero(as_tuple=True)
-    rows = moves.apply(x[owners], numbers)
-    if gradient is None:
-        return rows, owners
-    jumped, sources = moves.jumps(x, gains)
-    return torch.cat([rows, jumped]), torch.cat([owners, sources])
+        rows, sources = self.moves.propose(x, slopes, limit)
+        met = self.allowed(rows).nonzero()[:, 0]
+        first = torch.full((len(x),), len(rows), device=x.device)
+        first = first.scatter_reduce(0, sources[met], met, "amin")
+        some = first < len(rows)
+        return rows[first[some]], owners[some]
 
 
 def _step(
@@ -261,23 +165,29 @@ def _step(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Move each row of `x` to the best of its proposals, if that is better; say which is not."""
     threshold = values + TOLERANCE * values.abs().clamp(1e-3, 1e300)
-    found = found.clone()
-    while True:
-        best = torch.full_like(values, -math.inf).scatter_reduce(0, owners, found, "amax")
-        winners = torch.full((len(x),), -1, dtype=torch.long, device=x.device)
-        hits = (found == best[owners]).nonzero()[:, 0]
-        winners[owners[hits]] = hits
-        better = best > threshold
-        chosen = winners[better]
-        if valid is None or not len(chosen):
-            break
-        bad = ~valid(new[chosen])
-        if not bool(bad.any()):
-            break
-        found[chosen[bad]] = -math.inf
+    winners, better = _winners(found, owners, threshold)
+    if valid is not None and bool(better.any()):
+        bad = torch.zeros_like(better)
+        bad[better] = ~valid(new[winners[better]])
+        doubtful = (bad[owners] & (found > threshold[owners])).nonzero()[:, 0]
+        if len(doubtful):  # few enough, now that those with a valid winner are settled
+            found = found.clone()
+            found[doubtful[~valid(new[doubtful])]] = -math.inf
+            winners, better = _winners(found, owners, threshold)
+    chosen = winners[better]
     moved = x.clone()
     moved[better] = new[chosen]
-    return moved, torch.where(better, best, values), ~better
+    reached = values.clone()
+    reached[better] = found[chosen]
+    return moved, reached, ~better
+
+
+def _winners(found: Tensor, owners: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the best proposal of each row, and whether it is above the threshold."""
+    best = torch.full_like(threshold, -math.inf).scatter_reduce(0, owners, found, "amax")
+    hits = (found == best[owners]).nonzero()[:, 0]
+    winners = torch.full((len(threshold),), -1, device=owners.device)
+    return winners.scatter_reduce(0, owners[hits], hits, "amax"), best > threshold
 
 
 def _distinct(x: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -289,7 +199,7 @@ def _distinct(x: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def ascend(
-    x: Tensor, scores: Scores, columns: Tensor, *, max_iterations: int = 50
+    x: Tensor, scores: Scores[Any], columns: Tensor, *, max_iterations: int = 50
 ) -> tuple[Tensor, Tensor]:
     """Maximise over the uniform coordinates of each row, the others fixed (L-BFGS-B, SciPy).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from collections.abc import Collection, Hashable, Sequence
@@ -16,8 +17,8 @@ from naslib_diffusion.diffusion.exact import Denoiser, ExactDenoiser, suitable_p
 from naslib_diffusion.diffusion.guidance import Guide, TiltGuidance, value_and_gradient
 from naslib_diffusion.diffusion.samplers import Sampler, sample_ancestral
 from naslib_diffusion.diffusion.schedules import karras_sigmas
-from naslib_diffusion.optimize.polish import evaluate
-from naslib_diffusion.optimize.polish import polish as climb
+from naslib_diffusion.optimize.polish import Polisher
+from naslib_diffusion.optimize.scores import Scores
 from naslib_diffusion.runtime.devices import suitable_device
 from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.runtime.threads import one_thread
@@ -152,7 +153,7 @@ class GuidedGenerator(Generic[A]):
             unique: "canonical" for distinct canonical forms; "exact" for distinct strings.
             oversample: collect this many times `n` and return the best by the guide.
             polish: improve this many of the best by coordinate ascent, and let all that it visits
-                compete (see `naslib_diffusion.optimize.polish.polish`).
+                compete (see `naslib_diffusion.optimize.polish.Polisher`).
             starts: architectures, known ones too, from which the polish climbs as well.
             batch_size: architectures denoised at a time.
             max_rounds: how many rounds may find few new architectures before the rest is drawn
@@ -188,10 +189,12 @@ class GuidedGenerator(Generic[A]):
         if guide is None or scale == 0:
             return None
         probes = sample_some(self.space, PROBES, self._random)
-        unit = upper_deviation(evaluate(self.space, probes, guide, self.device))
+        scores = Scores(self.space, guide, self.device)
+        x = scores.encode(probes)
+        unit = upper_deviation(scores(x))
         if unit == 0:
             return None
-        x = self.space.encode(probes).to(self.device)
+        x = x.view(-1, *self.space.shape)
         half = min(len(x) // 2, 8)
         _, gradient = value_and_gradient(guide, (x[:half] + x[half : 2 * half]) / 2)
         blind = gradient is None or not bool(gradient.any())
@@ -247,24 +250,16 @@ class GuidedGenerator(Generic[A]):
 
         Of what the polish visits only the best `n` can matter: others are not looked at again.
         """
-        archs = list(pool.archs.values())
-        order = evaluate(self.space, archs, guide, self.device).argsort(
-            descending=True, stable=True
-        )
-        archs = [archs[i] for i in order.tolist()]
+        scores = Scores(self.space, guide, self.device)
+        archs = pool.sorted_by(scores)
         starts = [*archs[:polished], *starts]
         if not starts:
             return archs
-        visited = climb(
-            self.space,
-            starts,
-            guide,
-            known=pool.known,
-            device=self.device,
-            generator=self._random,
-        )
-        pool.add([arch for arch, _ in visited[:n]])
-        return self._best_first(pool, guide, n, 0)
+        polisher = Polisher(self.space, device=self.device, random=self._random)
+        polisher(scores.encode(starts), scores)
+        visited = itertools.islice(polisher.best(scores, pool.key), n)
+        pool.add([arch for arch, _ in visited])
+        return pool.sorted_by(scores)
 
 
 class _Pool(Generic[A]):
@@ -290,11 +285,25 @@ class _Pool(Generic[A]):
         """Add what is new; return how many that were."""
         before = len(self.archs)
         for arch in archs:
-            canonical = self.space.canonical(arch)
-            key = canonical if self.unique == "canonical" else str(arch)
-            if key not in self.archs and canonical not in self.known and self.space.is_valid(arch):
+            key = self.key(arch)
+            if key is not None and key not in self.archs and self.space.is_valid(arch):
                 self.archs[key] = arch
         return len(self.archs) - before
+
+    def key(self, arch: A) -> Hashable | None:
+        """Return what distinguishes an architecture from others; None if it is known."""
+        canonical = self.space.canonical(arch)
+        if canonical in self.known:
+            return None
+        return canonical if self.unique == "canonical" else str(arch)
+
+    def sorted_by(self, scores: Scores[A]) -> list[A]:
+        """Return what is in the pool, best first."""
+        archs = list(self.archs.values())
+        if not archs:
+            return []
+        order = scores(scores.encode(archs)).argsort(descending=True, stable=True)
+        return [archs[i] for i in order.tolist()]
 
 
 def upper_deviation(values: Tensor) -> float:

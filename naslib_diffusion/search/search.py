@@ -16,12 +16,19 @@ from torch import Tensor
 from naslib_diffusion.diffusion.denoising import points_of
 from naslib_diffusion.diffusion.exact import Denoiser
 from naslib_diffusion.diffusion.guidance import Guide
+from naslib_diffusion.optimize.enumeration import catalogue
 from naslib_diffusion.optimize.generator import GuidedGenerator, SpaceExhausted
 from naslib_diffusion.runtime.devices import suitable_device
 from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.runtime.threads import one_thread
 from naslib_diffusion.search.saved import OBJECT, Row, Saved, writable
-from naslib_diffusion.search.strategies import STRATEGIES, Request, Strategy, available
+from naslib_diffusion.search.strategies import (
+    STRATEGIES,
+    EnumerateStrategy,
+    Request,
+    Strategy,
+    available,
+)
 from naslib_diffusion.search.trials import Prediction, Trial, dataframe
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.spaces.equality import Equality, Exact, under
@@ -63,7 +70,7 @@ class Search(Generic[A]):
     Args:
         space: where to search.
         surrogate: "gp", "ensemble" or a `Surrogate`.
-        strategy: "guided", "random", "mutation" or a `Strategy`.
+        strategy: one of `STRATEGIES`, such as "guided" or "enumerate", or a `Strategy`.
         seed: of all random decisions.
         initial: random architectures before the surrogate is trusted: 10 unless told, or none
             with a prior.
@@ -114,6 +121,8 @@ class Search(Generic[A]):
             make_surrogate(surrogate, self.space) if isinstance(surrogate, str) else surrogate
         )
         self.strategy = STRATEGIES[strategy] if isinstance(strategy, str) else strategy
+        if isinstance(self.strategy, EnumerateStrategy):
+            catalogue(self.space)  # raises before anything is evaluated
         self.acquisition = acquisition or (
             "its" if isinstance(self.surrogate, NeuralEnsemble) else "logei"
         )

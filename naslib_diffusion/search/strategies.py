@@ -1,7 +1,8 @@
 """Candidate strategies: ways to optimise an acquisition function (paper, Section 3.4).
 
 A strategy proposes distinct new candidates; the search scores them and picks. `random` and
-`mutation` are the paper's baselines, `guided` generates candidates under guidance.
+`mutation` are the paper's baselines, `guided` generates candidates under guidance, `enumerate`
+looks at the whole of a small space, and `auto` chooses between these two.
 """
 
 from __future__ import annotations
@@ -13,12 +14,17 @@ from typing import Any, Protocol, TypeVar
 import torch
 
 from naslib_diffusion.diffusion.guidance import Guide
+from naslib_diffusion.optimize.enumeration import catalogue, is_enumerable
 from naslib_diffusion.optimize.generator import GuidedGenerator, SpaceExhausted
 from naslib_diffusion.optimize.maximize import Maximizer
-from naslib_diffusion.spaces.base import UniformBlock
-from naslib_diffusion.surrogates.acquisition import IndependentThompson
+from naslib_diffusion.optimize.polish import Effort
 
 A = TypeVar("A", bound=Hashable)
+
+CHUNK = 8192
+"""Architectures that the acquisition function is given at once where all are scored."""
+SWEEPS = 8
+"""Of the polish, for all starts: the next evaluation is not worth the last digit of each."""
 
 
 @dataclass(frozen=True)
@@ -99,41 +105,64 @@ class MixedStrategy:
 
 @dataclass(frozen=True)
 class GuidedStrategy:
-    """Guided generation, then a short discrete polish of the best candidates and the incumbents.
-
-    Where coordinates are continuous, they are polished by gradients, in turns with the others
-    (see `Maximizer`): single steps at random would take long, and stop short of the top.
+    """A batch generated under guidance, and the polish of its best and of the incumbents.
 
     Attributes:
-        polish: number of candidates that are polished, and of incumbents beside them; 0 turns the
-            polish off.
+        polish: number of candidates that are polished, and half as many incumbents; 0 for
+            candidates as they are generated.
     """
 
     polish: int = 8
 
     def propose(self, generator: GuidedGenerator[A], request: Request) -> list[A]:
         """Generate under the guidance of the acquisition function."""
-        blocks = generator.space.blocks or ()
-        continuous = any(isinstance(block, UniformBlock) for block in blocks)
-        if continuous and self.polish and not isinstance(request.acquisition, IndependentThompson):
-            seed = int(torch.randint(2**31, (), generator=request.random))
-            maximize = Maximizer(generator.space, device=generator.device, seed=seed)
-            starts = request.incumbents[: self.polish // 2]
-            return maximize(
-                request.acquisition, request.n, known=request.known, starts=starts
-            ).archs
-        return available(
-            generator,
-            request.n,
-            request.acquisition,
-            known=request.known,
-            polish=self.polish,
-            starts=request.incumbents[: self.polish],
-        )
+        if not self.polish:
+            return available(generator, request.n, request.acquisition, known=request.known)
+        space = generator.space
+        effort = replace(Effort.of(space), samples=request.n, starts=self.polish, sweeps=SWEEPS)
+        seed = int(torch.randint(2**31, (), generator=request.random))
+        maximize = Maximizer(space, effort, seed=seed, generator=generator)
+        starts = request.incumbents[: self.polish // 2]
+        found = maximize(request.acquisition, request.n, known=request.known, starts=starts)
+        return found.archs
+
+
+@dataclass(frozen=True)
+class EnumerateStrategy:
+    """The exact best of a space of at most some tens of thousands of encodings."""
+
+    def propose(self, generator: GuidedGenerator[A], request: Request) -> list[A]:
+        """Score one architecture of each canonical form.
+
+        Raises:
+            ValueError: if the space is too large.
+        """
+        listed = catalogue(generator.space)
+        x = listed.x.to(generator.device)
+        with torch.no_grad():
+            parts = [request.acquisition(part) for part in torch.split(x, CHUNK)]
+        values = torch.cat(parts).double().cpu()
+        known = [listed.rows[key] for key in request.known if key in listed.rows]
+        values[known] = -torch.inf
+        order = values.argsort(descending=True, stable=True)
+        return [listed.archs[i] for i in order[: min(request.n, len(x) - len(known))].tolist()]
+
+
+@dataclass(frozen=True)
+class AutomaticStrategy:
+    """Enumeration where that is possible, which is exact and costs less; else guided."""
+
+    def propose(self, generator: GuidedGenerator[A], request: Request) -> list[A]:
+        """Choose by the space."""
+        small = is_enumerable(generator.space)
+        strategy: Strategy = EnumerateStrategy() if small else GuidedStrategy()
+        return strategy.propose(generator, request)
 
 
 STRATEGIES: dict[str, Strategy] = {
     "guided": GuidedStrategy(),
+    "enumerate": EnumerateStrategy(),
+    "auto": AutomaticStrategy(),
     "random": RandomStrategy(),
     "mutation": MutationStrategy(),
     "mutation+random": MixedStrategy(),
@@ -146,12 +175,10 @@ def available(
     guide: Guide | None = None,
     *,
     known: Collection[Hashable],
-    polish: int = 0,
-    starts: Sequence[A] = (),
 ) -> list[A]:
     """Generate `n` new architectures, or as many as the space still has."""
     try:
-        return generator.generate(n, guide, known=known, polish=polish, starts=starts)
+        return generator.generate(n, guide, known=known)
     except SpaceExhausted as exhausted:
         found: list[A] = exhausted.found
         return found

@@ -19,7 +19,7 @@ from naslib_diffusion.plugins.botorch.pending import pending_points
 from torch import Tensor
 
 from naslib_diffusion.diffusion.guidance import Guide
-from naslib_diffusion.optimize.maximize import Effort, Maximizer
+from naslib_diffusion.optimize import Effort, Maximizer
 from naslib_diffusion.spaces import Space
 from naslib_diffusion.spaces.batches import Batch, Batches
 from naslib_diffusion.spaces.fixed import Fixed

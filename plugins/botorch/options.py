@@ -10,7 +10,7 @@ import torch
 from botorch.acquisition.acquisition import AcquisitionFunction
 from botorch.exceptions.errors import UnsupportedError
 
-from naslib_diffusion.optimize.maximize import Effort
+from naslib_diffusion.optimize import Effort
 from naslib_diffusion.spaces import Space
 
 OPTIONS = {

@@ -7,9 +7,12 @@ import math
 import pytest
 import torch
 
-from naslib_diffusion.optimize.climb import Scores, ascend, climb
-from naslib_diffusion.optimize.maximize import Effort, Maximizer
-from naslib_diffusion.optimize.moves import Moves, enumerate_blocks
+from naslib_diffusion.optimize.block_moves import BlockMoves
+from naslib_diffusion.optimize.climb import ascend, climb
+from naslib_diffusion.optimize.enumeration import enumerate_blocks
+from naslib_diffusion.optimize.maximize import Maximizer
+from naslib_diffusion.optimize.polish import Effort
+from naslib_diffusion.optimize.scores import Scores
 from naslib_diffusion.spaces import (
     Categorical,
     Integer,
@@ -38,7 +41,7 @@ def encoded(space, n=20):
 
 @pytest.mark.parametrize("space", SPACES, ids=lambda s: s.name)
 def test_moves_lead_to_other_architectures(space):
-    moves = Moves(space.blocks)
+    moves = BlockMoves(space.blocks)
     x = encoded(space, 3)
     owners, numbers = (moves.gains(x, None) > -math.inf).nonzero(as_tuple=True)
     reached = moves.apply(x[owners], numbers)
@@ -51,7 +54,7 @@ def test_moves_lead_to_other_architectures(space):
 
 @pytest.mark.parametrize("space", SPACES[:3], ids=lambda s: s.name)
 def test_moves_cover_the_neighbours_of_categorical_spaces(space):
-    moves = Moves(space.blocks)
+    moves = BlockMoves(space.blocks)
     (arch,) = space.sample(1, torch.Generator().manual_seed(2))
     x = space.encode([arch]).flatten(1)
     owners, numbers = (moves.gains(x, None) > -math.inf).nonzero(as_tuple=True)
@@ -61,7 +64,7 @@ def test_moves_cover_the_neighbours_of_categorical_spaces(space):
 
 def test_gains_are_exact_for_linear_functions():
     space = SPACES[2]
-    moves = Moves(space.blocks)
+    moves = BlockMoves(space.blocks)
     weights = torch.arange(9).double() ** 1.5
     x = encoded(space, 4)
     gains = moves.gains(x, weights.expand(4, -1))
@@ -71,7 +74,7 @@ def test_gains_are_exact_for_linear_functions():
 
 
 def test_where_the_gradient_is_silent_moves_are_unknown():
-    moves = Moves(ProductSpace.categorical([3, 3]).blocks)
+    moves = BlockMoves(ProductSpace.categorical([3, 3]).blocks)
     x = torch.tensor([[1.0, 0, 0, 0, 1, 0]]).double()
     gradient = torch.tensor([[0.0, 0, 0, 1, 2, 3]]).double()
     gains = moves.gains(x, gradient)[0]
@@ -80,7 +83,7 @@ def test_where_the_gradient_is_silent_moves_are_unknown():
 
 def test_jumps_combine_the_best_moves_of_blocks():
     space = ProductSpace.categorical([3] * 8)
-    moves = Moves(space.blocks)
+    moves = BlockMoves(space.blocks)
     weights = torch.randn(24, generator=torch.Generator().manual_seed(0), dtype=torch.double)
     x = encoded(space, 2)
     rows, owners = moves.jumps(x, moves.gains(x, weights.expand(2, -1)))
@@ -95,7 +98,7 @@ def test_jumps_combine_the_best_moves_of_blocks():
 def test_rounding_is_decoding(space):
     x = torch.randn(50, *space.shape, generator=torch.Generator().manual_seed(0)).double()
     expected = space.encode(space.decode(x)).flatten(1)
-    rounded = Moves(space.blocks).round(x.flatten(1))
+    rounded = BlockMoves(space.blocks).round(x.flatten(1))
     torch.testing.assert_close(rounded, expected, atol=1e-9, rtol=0)
 
 
@@ -113,10 +116,10 @@ def test_enumeration():
 def test_climb_ends_in_a_local_optimum(gradient, screen):
     space = NASBench201()
     guide = rugged if gradient else lambda x: rugged(x.detach())
-    scores = Scores(guide, space.shape, 7)
+    scores = Scores(space, guide, chunk=7)
     x = encoded(space, 4)
     before = rugged(x.view(-1, 8, 7)).max()
-    found, values = climb(x, scores, Moves(space.blocks), screen=screen)
+    found, values = climb(x, scores, BlockMoves(space.blocks), screen=screen)
     (best,) = space.decode(found[:1].view(1, 8, 7))
     assert values[0] >= before
     assert float(values[0]) == pytest.approx(float(rugged(space.encode([best]))))
@@ -137,8 +140,10 @@ def test_climb_keeps_to_what_is_allowed_and_valid():
         return x[:, 1] == 0
 
     start = torch.tensor([[1.0, 0, 0] * 2 + [0.0, 0, 1] * 4]).double()
-    scores = Scores(lambda x: x @ weights, space.shape, 100)
-    found, values = climb(start, scores, Moves(space.blocks), screen=6, allowed=few, valid=even)
+    scores = Scores(space, lambda x: x @ weights)
+    found, values = climb(
+        start, scores, BlockMoves(space.blocks), screen=6, allowed=few, valid=even
+    )
     assert bool(few(found).all())
     assert bool(even(found).all())
     assert values[0] > start[0] @ weights
@@ -147,30 +152,12 @@ def test_climb_keeps_to_what_is_allowed_and_valid():
 def test_ascend_moves_continuous_coordinates_only():
     space = ProductSpace([Categorical((1, 2)), Real(0.0, 1.0), Real(0.0, 1.0)])
     target = torch.tensor([0.0, 0.0, 0.4, 1.5]).double()
-    scores = Scores(lambda x: -(x - target).square().sum(1), space.shape, 100)
+    scores = Scores(space, lambda x: -(x - target).square().sum(1))
     x = encoded(space, 3)
     found, values = ascend(x, scores, torch.tensor([2, 3]))
     torch.testing.assert_close(found[:, :2], x[:, :2])
     torch.testing.assert_close(found[:, 2:], torch.tensor([[0.4, 1.0]] * 3).double())
     torch.testing.assert_close(values, torch.full((3,), -1.25).double())
-
-
-def test_nothing_is_scored_twice():
-    space = ProductSpace.categorical([3, 2, 4])
-    x = encoded(space, 8)
-    scores = Scores(rugged, space.shape, 5)
-    assert torch.equal(scores(torch.cat([x, x[:3]])), rugged(torch.cat([x, x[:3]])))
-    count = scores.count
-    assert count == len(torch.unique(x, dim=0))
-    values, _ = scores.gradient(x[:2])  # a gradient costs an evaluation
-    assert torch.equal(scores(x), rugged(x))
-    assert torch.equal(values, rugged(x[:2]))
-    assert scores.count == count + 2
-
-
-def test_scores_refuse_nan():
-    with pytest.raises(ValueError, match="NaN"):
-        Scores(lambda x: x.sum(1) * math.nan, (2,), 10)(torch.ones(1, 2).double())
 
 
 def test_maximizer_finds_the_best_of_an_enumerable_space():

@@ -1,0 +1,89 @@
+"""Spaces small enough to look at everything."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from naslib_diffusion.optimize.block_moves import count_atoms
+from naslib_diffusion.spaces.base import Block, Space, UniformBlock, UnionBlock
+
+A = TypeVar("A", bound=Hashable)
+
+LISTED = 2**16
+"""Spaces of at most so many encodings can be listed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Catalogue(Generic[A]):
+    """The valid architectures of a space, one of each canonical form.
+
+    Attributes:
+        archs: `R` of them.
+        rows: the place in `archs` of each canonical form.
+        x: their encodings, `R x *shape`.
+    """
+
+    archs: list[A]
+    rows: dict[Hashable, int]
+    x: Tensor
+
+
+_catalogues: dict[int, Catalogue[Any]] = {}  # by the id of a space that is still alive
+
+
+def catalogue(space: Space[A]) -> Catalogue[A]:
+    """List a space; for the same space only once.
+
+    Raises:
+        ValueError: if it has more than `LISTED` encodings, or a law that is not in blocks.
+    """
+    if id(space) not in _catalogues:
+        x = enumerate_blocks(space.blocks or (), LISTED)
+        if x is None:
+            raise ValueError(
+                f"space {space.name!r} cannot be enumerated: only those with blocks of at most "
+                f"{LISTED:,} encodings can be; 'guided' searches any space"
+            )
+        firsts: dict[Hashable, A] = {}
+        for arch in space.decode(x.view(-1, *space.shape)):
+            if space.is_valid(arch):
+                firsts.setdefault(space.canonical(arch), arch)
+        rows = {key: i for i, key in enumerate(firsts)}
+        archs = list(firsts.values())
+        _catalogues[id(space)] = Catalogue(archs, rows, space.encode(archs))
+        weakref.finalize(space, _catalogues.pop, id(space), None)
+    return _catalogues[id(space)]
+
+
+def is_enumerable(space: Space[Any]) -> bool:
+    """Whether `catalogue` can list a space."""
+    blocks = space.blocks or ()
+    if not blocks or any(isinstance(block, UniformBlock) for block in blocks):
+        return False
+    return math.prod(count_atoms(b) for b in blocks if not isinstance(b, UniformBlock)) <= LISTED
+
+
+def enumerate_blocks(blocks: Sequence[Block], limit: int) -> Tensor | None:
+    """Return all encodings of a space, `size x D`, or None if there are more than `limit`."""
+    if not blocks:
+        return None
+    listed = []
+    for block in blocks:
+        if isinstance(block, UniformBlock) or count_atoms(block) > limit:
+            return None
+        listed.append(block.expand() if isinstance(block, UnionBlock) else block)
+    if math.prod(len(block.atoms) for block in listed) > limit:
+        return None
+    indices = [torch.arange(len(block.atoms)) for block in listed]
+    grids = torch.meshgrid(*indices, indexing="ij")
+    x = torch.empty(grids[0].numel(), sum(b.width for b in listed), dtype=torch.double)
+    for block, grid in zip(listed, grids, strict=True):
+        x[:, block.start : block.start + block.width] = block.atoms.double()[grid.flatten()]
+    return x

@@ -1,0 +1,114 @@
+"""A guide on flat encodings, evaluated in chunks, counted, and remembered."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Hashable, Sequence
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from naslib_diffusion.diffusion.guidance import Guide, score, value_and_gradient
+from naslib_diffusion.spaces.base import Space
+
+A = TypeVar("A", bound=Hashable)
+
+CHUNK = 1024
+"""Encodings that a guide is given at once, unless told."""
+
+
+class Scores(Generic[A]):
+    """What is to be maximised, on flat encodings, `B x D`.
+
+    No architecture is scored twice: ascents meet, and come back to where others have been.
+
+    Args:
+        space: of the encodings.
+        guide: maps encodings, `B x *shape`, to scores to be maximised, `B`.
+        device: where the guide gets its input.
+        chunk: encodings that the guide is given at once.
+
+    Attributes:
+        count: encodings that were scored.
+    """
+
+    def __init__(
+        self,
+        space: Space[A],
+        guide: Guide,
+        device: torch.device | str | None = None,
+        chunk: int = CHUNK,
+    ) -> None:
+        self.space, self.guide, self.device, self.chunk = space, guide, device, chunk
+        self.count = 0
+        self._x: list[Tensor] = []
+        self._values: list[Tensor] = []
+        self._known: dict[bytes, float] = {}
+
+    def encode(self, archs: Sequence[A]) -> Tensor:
+        """Encode architectures as the scores take them, `B x D`."""
+        return self.space.encode(archs).flatten(1).to(self.device)
+
+    def relaxed(self, x: Tensor) -> Tensor:
+        """Score relaxed encodings, `B x *shape`, differentiably; as a guide for a generator.
+
+        Raises:
+            ValueError: if the guide does not return one score per encoding.
+        """
+        self.count += len(x)
+        parts = [score(self.guide, part) for part in torch.split(x, self.chunk)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor) -> Tensor:
+        """Score architectures, `B x D`, and remember them: `B`, double.
+
+        Raises:
+            ValueError: if a score is NaN, or the guide does not return one for each.
+        """
+        keys = _keys(x)
+        first = {key: i for i, key in reversed(list(enumerate(keys))) if key not in self._known}
+        if first:
+            rows = sorted(first.values())
+            new = x[rows]
+            values = self.relaxed(new.view(-1, *self.space.shape)).detach().double()
+            self._remember(new, values, [keys[i] for i in rows])
+        known = [self._known[key] for key in keys]
+        return torch.tensor(known, dtype=torch.double, device=x.device)
+
+    def gradient(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Score architectures with the gradient of the guide: `B`, and `B x D` or None."""
+        parts = [
+            value_and_gradient(self.guide, part.view(-1, *self.space.shape))
+            for part in torch.split(x, self.chunk)
+        ]
+        self.count += len(x)
+        values = torch.cat([value for value, _ in parts]).double()
+        self._remember(x, values, _keys(x))
+        slopes = [slope.flatten(1) for _, slope in parts if slope is not None]
+        return values, torch.cat(slopes) if len(slopes) == len(parts) else None
+
+    def visited(self) -> tuple[Tensor, Tensor]:
+        """Return the architectures that were scored, `R x D`, best first, and their scores."""
+        if not self._x:
+            return torch.empty(0, math.prod(self.space.shape)), torch.empty(0)
+        x, values = torch.cat(self._x), torch.cat(self._values)
+        order = values.argsort(descending=True, stable=True)
+        return x[order], values[order]
+
+    def _remember(self, x: Tensor, values: Tensor, keys: Sequence[bytes]) -> None:
+        bad = values.isnan().nonzero()
+        if len(bad):
+            (worst,) = self.space.decode(x[bad[0]].view(1, *self.space.shape).cpu())
+            raise ValueError(f"the guide is NaN at architecture {worst}")
+        self._x.append(x)
+        self._values.append(values)
+        self._known.update(zip(keys, values.tolist(), strict=True))
+
+
+def _keys(x: Tensor) -> list[bytes]:
+    """Return a short key of each row; equal rows have equal keys."""
+    rows = x.contiguous().cpu().numpy()
+    return [hashlib.blake2b(row, digest_size=16).digest() for row in rows]
