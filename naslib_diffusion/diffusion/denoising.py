@@ -20,6 +20,10 @@ from naslib_diffusion.runtime.devices import TYPICAL_POINTS
 from naslib_diffusion.runtime.graphs import capture
 from naslib_diffusion.spaces.base import Space
 
+PADDED = 8192
+"""Batches on a card are filled up to a power of two, if it is no larger: they cost the same, and
+one recording serves many."""
+
 Guidance = Callable[[Denoiser, Guide, Tensor], Denoiser]
 
 
@@ -84,6 +88,7 @@ class Denoising:
         random: torch.Generator,
     ) -> None:
         self.denoiser, self.shape, self.sigmas = denoiser, shape, sigmas.cpu()
+        self._first = float(self.sigmas[0])
         self.sampler, self.guidance = sampler, guidance
         self.device, self.random = device, random
         self.dtype: torch.dtype = getattr(denoiser, "dtype", torch.double)
@@ -105,6 +110,8 @@ class Denoising:
                 run = capture(lambda: self._loop(last), self.random)
                 last = _Plan(last.rows, guide, resample, last.strength, run)
         else:
+            if self.device.type == "cuda" and rows <= PADDED:
+                rows = 2 ** (rows - 1).bit_length()
             strength = torch.zeros((), dtype=self.dtype, device=self.device)
             last = _Plan(rows, guide, resample, strength)
         self._last = last if self.device.type == "cuda" else None
@@ -124,11 +131,10 @@ class Denoising:
         """Draw noise and denoise it, step by step."""
         mixed = self.device.type == "cuda" and isinstance(self.denoiser, ScoreNetwork)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed, cache_enabled=False):
-            sigma = float(self.sigmas[0])
             shape = (plan.rows, *self.shape)
             middle = torch.full(shape, 0.5, dtype=self.dtype, device=self.device)
-            middle = self.denoiser(middle, sigma)
-            x = middle + sigma * randn_like(middle, self.random)
+            middle = self.denoiser(middle, self._first)
+            x = middle + self._first * randn_like(middle, self.random)
             if plan.guide is None:
                 return self.sampler(self.denoiser, x, self.sigmas, generator=self.random)
             if plan.resample:
