@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,7 +25,8 @@ PADDED = 8192
 """Batches on a card are filled up to a power of two, if it is no larger: they cost the same, and
 one recording serves many."""
 
-Guidance = Callable[[Denoiser, Guide, Tensor], Denoiser]
+Guidance = Callable[[Denoiser, Guide, Any], Denoiser]
+"""Makes a guided denoiser of (denoiser, guide, scale); the scale is a number or a scalar tensor."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,8 @@ class Denoising:
         last = self._last
         if last and last.guide is guide and last.resample == resample and last.rows >= rows:
             if last.run is None and self._recordable(guide):
-                run = capture(lambda: self._loop(last), self.random)
-                last = _Plan(last.rows, guide, resample, last.strength, run)
+                run = capture(partial(self._loop, last), self.random)
+                last = replace(last, run=run)
         else:
             if self.device.type == "cuda" and rows <= PADDED:
                 rows = 2 ** (rows - 1).bit_length()

@@ -262,7 +262,8 @@ class _Run:
     @torch.no_grad()
     def _update_average(self) -> None:
         weight = 1 - min(self.config.ema, (1 + self.step) / (EMA_WARMUP + self.step))
-        means, news = list(self.average.parameters()), list(self.network.parameters())
+        means: list[Tensor] = list(self.average.parameters())
+        news: list[Tensor] = list(self.network.parameters())
         torch._foreach_lerp_(means, news, weight)
 
     def _update_share(self) -> None:
