@@ -207,7 +207,8 @@ def _ask(space: Space[Any], points: int, device: str | None, machine: Machine) -
         search.tell(found, [_objective(arch) for arch in found])
 
     runs = 1 if machine.quick else 2
-    return bounds.seconds(step, machine.devices[0], runs=runs, warm=device != "cpu")
+    taken: float = bounds.seconds(step, machine.devices[0], runs=runs, warm=device != "cpu")
+    return taken
 
 
 def _objective(arch: object) -> float:

@@ -26,7 +26,7 @@ PADDED = 8192
 one recording serves many."""
 
 Guidance = Callable[[Denoiser, Guide, Any], Denoiser]
-"""Makes a guided denoiser of (denoiser, guide, scale); the scale is a number or a scalar tensor."""
+"""Makes a guided denoiser of (denoiser, guide, scale), the scale being a scalar tensor."""
 
 
 @dataclass(frozen=True)
