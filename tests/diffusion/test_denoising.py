@@ -112,7 +112,7 @@ def test_a_recording_computes_what_the_plain_loop_does(name, monkeypatch):
 
     def batches():
         generator = GuidedGenerator(space, device="cuda", seed=0)
-        return [generator.denoise(32, guide, strength) for strength in (1.0, 2.0, 3.0)]
+        return [generator.denoise(32, guide, strength) for strength in (1.0, 2.0, 3.0, 4.0)]
 
     recorded = batches()
     monkeypatch.setattr(denoising, "capture", lambda function, *generators: function)
@@ -128,7 +128,7 @@ def test_a_card_does_not_wait():
     generator.denoise(32, guide, 1.0)  # constants are copied once
     torch.cuda.set_sync_debug_mode("error")
     try:
-        for _ in range(2):
+        for _ in range(4):
             generator._denoise(32, denoising.Tilt(guide, 1.0, False))
     finally:
         torch.cuda.set_sync_debug_mode("default")
