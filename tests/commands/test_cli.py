@@ -397,6 +397,7 @@ def start_and_stop(args, trials: Path, lines: int, how: signal.Signals):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_run_keeps_everything_and_goes_on(run, tmp_path, how):
     args = ("search", "--budget", 25, "--seeds", 2)
