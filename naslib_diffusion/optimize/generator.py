@@ -21,7 +21,7 @@ from naslib_diffusion.optimize.polish import Polisher
 from naslib_diffusion.optimize.scores import Scores
 from naslib_diffusion.runtime.devices import suitable_device
 from naslib_diffusion.runtime.moving import moved
-from naslib_diffusion.runtime.threads import one_thread
+from naslib_diffusion.runtime.threads import on_cpu, one_thread
 from naslib_diffusion.spaces.base import NumberedForms, Space, sample_some
 
 A = TypeVar("A", bound=Hashable)
@@ -83,6 +83,7 @@ class GuidedGenerator(Generic[A]):
         ValueError: if the space does not factorise and no denoiser is given.
     """
 
+    @on_cpu
     def __init__(
         self,
         space: Space[A],

@@ -23,7 +23,7 @@ from naslib_diffusion.optimize.generator import (
 )
 from naslib_diffusion.optimize.polish import Effort, Polisher, only
 from naslib_diffusion.optimize.scores import Scores
-from naslib_diffusion.runtime.threads import one_thread
+from naslib_diffusion.runtime.threads import on_cpu, one_thread
 from naslib_diffusion.spaces.base import Space, sample_some
 from naslib_diffusion.spaces.restricted import Restricted
 
@@ -70,6 +70,7 @@ class Maximizer(Generic[A]):
         ValueError: if the law of the space does not factorise and no generator is given.
     """
 
+    @on_cpu
     def __init__(
         self,
         space: Space[A],

@@ -80,6 +80,8 @@ class NASBench201:
     name = "nasbench201"
     shape = (8, 7)
     size = 6466
+    legend = ("input", "output", *OPERATIONS)
+    """What the columns of encodings stand for."""
     adjacency = ADJACENCY
 
     @functools.cached_property
