@@ -13,16 +13,22 @@ from torch import Tensor
 from naslib_diffusion.diffusion.guidance import Guide
 from naslib_diffusion.surrogates.base import Surrogate
 
+REACH = 0.2
+"""Distance, in encodings, beyond which a label counts as far from the border."""
+CAUTION = 3.0
+"""Posterior deviations by which a label's constraint is taken to be worse than its mean."""
+
 
 @dataclass(frozen=True)
 class Feasibility:
     """Logarithm of the probability that all constraints are met, as independent surrogates see it.
 
     Attributes:
-        models: for each constraint its surrogate, on a scale of its own, and zero on that scale.
+        models: for each constraint its surrogate, on a scale of its own, zero on that scale, and
+            by how many deviations the mean is taken to be worse.
     """
 
-    models: tuple[tuple[Surrogate, float], ...]
+    models: tuple[tuple[Surrogate, float, float], ...]
 
     @classmethod
     def fit(
@@ -47,20 +53,23 @@ class Feasibility:
             values = column[known]
             if not (values > 0).any():
                 continue
+            encoded = x[known.to(x.device)]
+            caution = 0.0
+            if len(values.unique()) == 2:  # labels, such as failures, hide how far the border is
+                values, caution = signed_distances(encoded, values > 0), CAUTION
             spread = float(values.std()) if len(values) > 1 else 0.0
             center, spread = float(values.mean()), spread or 1.0
             targets = ((values - center) / spread).to(x)
-            models.append(
-                (copy.copy(surrogate).fit(x[known.to(x.device)], targets), -center / spread)
-            )
+            fitted = copy.copy(surrogate).fit(encoded, targets)
+            models.append((fitted, -center / spread, caution))
         return cls(tuple(models)) if models else None
 
     def __call__(self, x: Tensor) -> Tensor:
         """Score encodings, `B x *shape` to `B`."""
         total = torch.zeros(len(x), dtype=x.dtype, device=x.device)
-        for model, zero in self.models:
+        for model, zero, caution in self.models:
             mean, deviation = model.posterior(x)
-            total = total + torch.special.log_ndtr((zero - mean) / deviation)
+            total = total + torch.special.log_ndtr((zero - mean) / deviation - caution)
         return total
 
 
@@ -74,3 +83,22 @@ class Constrained:
     def __call__(self, x: Tensor) -> Tensor:
         """Score encodings, `B x *shape` to `B`."""
         return self.acquisition(x) + self.feasibility(x)
+
+
+def signed_distances(x: Tensor, violated: Tensor) -> Tensor:
+    """Return how far each encoding is from the nearest of the other label, at most `REACH`.
+
+    Positive where the label is a violation. A surrogate fits the kink of a distance better than
+    the step of a label, which it takes for noise.
+
+    Args:
+        x: encodings, `B x *shape`.
+        violated: labels, `B`.
+
+    Returns:
+        Distances, `B`, in double precision on the CPU.
+    """
+    points = x.flatten(1).double().cpu()
+    same = violated[:, None] == violated
+    distances = torch.cdist(points, points).masked_fill(same, torch.inf).amin(1).clamp(max=REACH)
+    return torch.where(violated, distances, -distances)
