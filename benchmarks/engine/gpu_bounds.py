@@ -17,9 +17,9 @@ from naslib_diffusion.diffusion.schedules import karras_sigmas
 from naslib_diffusion.runtime.graphs import capture
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.nasbench201 import Cell
+from naslib_diffusion.spaces.nasbench201_network import CellNetwork
 from naslib_diffusion.surrogates import GaussianProcess
 from naslib_diffusion.surrogates.posterior import squared_distances
-from naslib_diffusion.transfer.network import CellNetwork
 
 STEPS = 10
 """Of denoising, the generator's default."""

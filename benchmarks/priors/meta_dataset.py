@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.nasbench201 import Cell
-from naslib_diffusion.transfer.network import CellNetwork
+from naslib_diffusion.spaces.nasbench201_network import CellNetwork
 from naslib_diffusion.transfer.recipe import Recipe
 
 COLUMNS = ("job", "task", "arch", "accuracy")

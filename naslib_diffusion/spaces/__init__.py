@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from naslib_diffusion.spaces.base import AtomBlock, Block, Factor, Space, UniformBlock, UnionBlock
+from naslib_diffusion.spaces.base import (
+    AtomBlock,
+    Block,
+    Buildable,
+    Factor,
+    Space,
+    UniformBlock,
+    UnionBlock,
+)
 from naslib_diffusion.spaces.equality import Equality, Exact
 from naslib_diffusion.spaces.mobilenetv3 import MobileNetV3, Subnet
 from naslib_diffusion.spaces.nasbench201 import NASBench201
@@ -25,6 +33,7 @@ __all__ = [
     "SPACES",
     "AtomBlock",
     "Block",
+    "Buildable",
     "Categorical",
     "Equality",
     "Exact",

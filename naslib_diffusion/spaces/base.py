@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 A = TypeVar("A", bound=Hashable)
 
@@ -227,3 +227,15 @@ class NumberedForms(Protocol):
 
     def number(self, key: Hashable) -> int:
         """Return the number of a canonical form."""
+
+
+@runtime_checkable
+class Buildable(Protocol):
+    """A space whose architectures can be made networks of, to be trained or looked at.
+
+    Optional: zero-cost priors need it. A space of your own gets it by one method.
+    """
+
+    def build(self, arch: Any, *, inputs: int = 3, outputs: int = 10) -> nn.Module:
+        """Return the untrained network of `arch`, which maps `B x inputs x H x W` to
+        `B x outputs`; its weights are drawn from PyTorch's global generator."""

@@ -15,10 +15,11 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from naslib_diffusion.spaces.base import AtomBlock, Block, FeaturesPullback
+from naslib_diffusion.spaces.costs import network_cost
 from naslib_diffusion.spaces.nasbench201_features import (
     CONV1,
     CONV3,
@@ -168,6 +169,28 @@ class NASBench201:
             for op in range(len(OPERATIONS))
             if op != ops[edge]
         ]
+
+    def build(
+        self,
+        arch: Cell,
+        *,
+        channels: int = 16,
+        cells: int = 5,
+        inputs: int = 3,
+        outputs: int = 10,
+    ) -> nn.Module:
+        """Return the untrained network that stacks `arch`; see `CellNetwork`."""
+        from naslib_diffusion.spaces.nasbench201_network import CellNetwork
+
+        return CellNetwork(arch, outputs, channels=channels, cells=cells, inputs=inputs)
+
+    def cost(self, arch: Cell, name: str = "params") -> float:
+        """Return what the network of `arch` costs on CIFAR-10; see `COSTS` for names.
+
+        Raises:
+            ValueError: if the cost is unknown.
+        """
+        return network_cost(self.build(arch), name, (3, 32, 32))
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return path and summary features, `B x 40` and `B x 7`; see `cell_features`."""
