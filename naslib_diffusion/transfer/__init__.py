@@ -8,6 +8,7 @@ from naslib_diffusion.transfer.meta import MetaConfig, MetaSurrogate
 from naslib_diffusion.transfer.priors import load_priors
 from naslib_diffusion.transfer.recipe import Recipe, recipe_for
 from naslib_diffusion.transfer.training import TrainedCell, load_cell, train_cell
+from naslib_diffusion.transfer.zero_cost import ZeroCost
 
 __all__ = [
     "AdaptedSurrogate",
@@ -17,6 +18,7 @@ __all__ = [
     "Recipe",
     "Residual",
     "TrainedCell",
+    "ZeroCost",
     "load_cell",
     "load_priors",
     "recipe_for",

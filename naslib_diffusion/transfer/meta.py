@@ -74,6 +74,7 @@ class MetaSurrogate(nn.Module):
         super().__init__()
         self.space, self.config, self.residual = space, config, residual
         self.tables: tuple[str, ...] = ()  # that it was taught, as its file says
+        self.facts: Mapping[str, Any] = {}  # on how it was made, as its file says
         self.register_buffer("center", torch.zeros(config.inputs))
         self.register_buffer("spread", torch.ones(config.inputs))
         with torch.random.fork_rng(devices=[]):
@@ -198,5 +199,6 @@ def _build(
     found.load_state_dict({name: tensor.double() for name, tensor in tensors.items()})
     if not bool((found.spread > 0).all()):
         raise ValueError("the spreads of its features must be positive")
-    found.tables = tuple(dict(header.get("facts") or {}).get("tables", ()))
+    found.facts = dict(header.get("facts") or {})
+    found.tables = tuple(found.facts.get("tables", ()))
     return found

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.base import Space
-from naslib_diffusion.spaces.equality import whole
+from naslib_diffusion.spaces.equality import structure, whole
 from naslib_diffusion.surrogates import make_surrogate
 from naslib_diffusion.surrogates.prior import EarlierSearch, Prior
 from naslib_diffusion.tables import Direction, TableError, load_table
 from naslib_diffusion.transfer.dataset import describe, has_image_encoder, image_encoder
 from naslib_diffusion.transfer.meta import SHIPPED, MetaSurrogate
 from naslib_diffusion.transfer.task_kernel import TaskKernelSurrogate
+from naslib_diffusion.transfer.untrained import buildable
+from naslib_diffusion.transfer.zero_cost import ZeroCost, shipped_file
 
 if TYPE_CHECKING:
     from naslib_diffusion.transfer.images import ImageSet
@@ -29,8 +31,9 @@ def load_priors(
     """Return the priors of a search.
 
     Args:
-        names: "default" for the meta-surrogate that ships for the space, a `.safetensors` file of
-            another, or CSV tables of other tasks, as FILE or FILE:COLUMN.
+        names: "default" for the meta-surrogate that ships for the space, "zero-cost" for what
+            untrained networks tell, a `.safetensors` file of another of either, or CSV tables of
+            other tasks, as FILE or FILE:COLUMN.
         space: of the search.
         direction: of tables.
 
@@ -71,9 +74,23 @@ def load_image_priors(names: Sequence[str], train: ImageSet, seed: int) -> tuple
     return tuple(found)
 
 
+def _zero_cost(space: Space[Any]) -> ZeroCost:
+    """Return what ships; measuring takes minutes, so that another space has to be told to."""
+    name = structure(space).name
+    if not shipped_file(space).exists():
+        buildable(structure(space))
+        raise ValueError(
+            f"no zero-cost prior ships for space {name!r}; make one by "
+            f"naslib-diffusion zero-cost --space {name} --out FILE.safetensors"
+        )
+    return ZeroCost(space)
+
+
 def _load(name: str, space: Space[Any], direction: Direction) -> Prior:
     if name == "default" or name.endswith(".safetensors"):
         return MetaSurrogate.load(name, space)
+    if name == "zero-cost":
+        return _zero_cost(space)
     space = whole(space)
     path, _, column = name.partition(":") if not Path(name).exists() else (name, "", "")
     try:

@@ -67,7 +67,7 @@ def test_on_a_table(run, table, tmp_path):
     settings = json.loads((out / "summary.json").read_text())["settings"]
     assert (settings["prior"], settings["initial"]) == ("default", 0)
     page = (out / "report.html").read_text()
-    assert "naslib-diffusion transfer" in page
+    assert "naslib-diffusion search" in page
     assert "guided by other tasks from the first" in page
 
 
