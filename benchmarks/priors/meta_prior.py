@@ -25,9 +25,9 @@ from torch import Tensor
 from naslib_diffusion.spaces import NASBench201, NASBenchGraph
 from naslib_diffusion.spaces.nasbench201 import Cell
 from naslib_diffusion.surrogates import ObjectiveScale
+from naslib_diffusion.surrogates.adapted import Residual
 from naslib_diffusion.surrogates.posterior import squared_distances
 from naslib_diffusion.tables.nasbenchgraph import GRAPHS
-from naslib_diffusion.transfer.adapted import Residual
 from naslib_diffusion.transfer.meta import MetaConfig, MetaSurrogate
 
 CELL_SOURCES = ("transnasbench101_micro.csv.gz", "metad2a_tasks.csv.gz")

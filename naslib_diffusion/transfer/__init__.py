@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from naslib_diffusion.spaces.nasbench201_network import CellNetwork
-from naslib_diffusion.transfer.adapted import AdaptedSurrogate, Residual
+from naslib_diffusion.surrogates.adapted import AdaptedSurrogate, Residual
 from naslib_diffusion.transfer.meta import MetaConfig, MetaSurrogate
 from naslib_diffusion.transfer.priors import load_priors
 from naslib_diffusion.transfer.recipe import Recipe, recipe_for

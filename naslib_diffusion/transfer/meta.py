@@ -18,8 +18,7 @@ from torch.nn import functional
 from naslib_diffusion.runtime.files import parse_header, read_tensors, write_atomically
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.spaces.equality import structure
-from naslib_diffusion.surrogates.base import Surrogate
-from naslib_diffusion.transfer.adapted import AdaptedSurrogate, Residual
+from naslib_diffusion.surrogates.adapted import AdaptedSurrogate, Residual
 
 FORMAT = 1
 KEY = "naslib_diffusion_prior"
@@ -96,7 +95,7 @@ class MetaSurrogate(nn.Module):
         """Return the mean, `B`: what a search that knows nothing else expects."""
         return self.belief(x)[0]
 
-    def surrogate(self) -> Surrogate:
+    def surrogate(self) -> AdaptedSurrogate:
         """Return a new surrogate that starts from this belief."""
         return AdaptedSurrogate(self.space, self, self.residual)
 

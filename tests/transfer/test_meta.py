@@ -10,9 +10,9 @@ from scipy.stats import spearmanr
 
 from naslib_diffusion import Search
 from naslib_diffusion.spaces import MobileNetV3, NASBench201, NASBenchGraph, Subset
+from naslib_diffusion.surrogates.adapted import AdaptedSurrogate, Residual
 from naslib_diffusion.surrogates.prior import AdaptivePrior
 from naslib_diffusion.tables import benchmark, load_table
-from naslib_diffusion.transfer.adapted import AdaptedSurrogate, Residual
 from naslib_diffusion.transfer.meta import KEY, SHIPPED, MetaConfig, MetaSurrogate
 from naslib_diffusion.transfer.priors import load_priors
 
