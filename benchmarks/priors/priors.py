@@ -120,7 +120,8 @@ def curve(name: str, data: Path | None, method: str, seed: int, budget: int) -> 
     """Return the best value after each evaluation, up to the best of the table."""
     task = load(name, data, seed)
     search = Search(NASBench201(), strategy="enumerate", seed=seed, prior=priors_of(method))
-    return best_so_far(search, task, budget, float(task.sorted[-1]))
+    best: list[float] = best_so_far(search, task, budget, float(task.sorted[-1]))
+    return best
 
 
 def is_random(name: str, method: str) -> bool:
@@ -140,7 +141,10 @@ def figures(task: Task, best: list[float], budget: int) -> dict[str, float]:
 
 
 def summarise(
-    name: str, method: str, runs: Sequence[Mapping[str, float]], without: Sequence[float]
+    name: str,
+    method: str,
+    runs: Sequence[Mapping[str, float]],
+    without: Sequence[Sequence[float]],
 ) -> dict[str, object]:
     """Return one row: medians, mean regrets, and whether the last ones are worse than without.
 
@@ -151,11 +155,11 @@ def summarise(
         column = [run[key] for run in runs]
         middle = np.mean(column) if key.startswith("r") else np.median(column)
         row[key] = f"{middle:.3f}" if key.startswith("r") else f"{middle:g}"
-    worse = []
-    for key, reference in zip(("r20", "r50"), without, strict=False):
-        own = [run[key] for run in runs if key in run]
-        worse.append(own and _excess(own, reference))
-    row["worse at 20, 50"] = ", ".join(f"{w:.1f}" for w in worse if w != [])
+    worse = [
+        _excess([run[key] for run in runs], reference)
+        for key, reference in zip(("r20", "r50"), without, strict=False)
+    ]
+    row["worse at 20, 50"] = ", ".join(f"{w:.1f}" for w in worse)
     return row
 
 

@@ -118,7 +118,7 @@ def check_priors(context: click.Context) -> None:
     try:
         priors = load_priors(names, space, context.params["direction"])
     except ValueError as error:
-        raise UserError(str(error)) from None
+        raise UserError(f"--prior: {error}") from None
     if any(isinstance(prior, MetaSurrogate) and benchmark in prior.tables for prior in priors):
         click.echo(f"note: the prior has seen {benchmark}; it is for other data sets", err=True)
 

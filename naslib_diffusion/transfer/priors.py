@@ -96,7 +96,7 @@ def _load(name: str, space: Space[Any], direction: Direction) -> Prior:
     try:
         table = load_table(path, space, column or None, direction)
     except TableError as error:
-        raise ValueError(f"--prior: {error}") from None
+        raise ValueError(str(error)) from None
     sign = 1 if direction == "maximize" else -1
     values = [sign * value for value in table.values.tolist()]
     return EarlierSearch(make_surrogate("gp", space), space, table.archs, values)

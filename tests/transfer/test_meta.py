@@ -203,7 +203,7 @@ def test_tables_are_priors_too(tmp_path):
     (prior,) = load_priors([f"{tmp_path}/a.csv:good"], SPACE)
     new = some(50, seed=1)
     assert spearmanr(prior(new), new[..., 5].sum(-1))[0] > 0.5
-    with pytest.raises(ValueError, match=r"--prior: .*choose an objective"):
+    with pytest.raises(ValueError, match="choose an objective"):
         load_priors([f"{tmp_path}/a.csv"], SPACE)
 
 
