@@ -55,10 +55,10 @@ QUICK = ("cifar100_test_200", "nasbench201/imagenet16", "nasbench201/imagenet16 
 METHODS: Mapping[str, Sequence[str]] = {
     "none": (),
     "zero-cost": ("zero-cost",),
+    "tasks": ("tasks",),
     "default": ("default",),
-    "both": ("zero-cost", "default"),
 }
-"""Names of the priors of each method."""
+"""Names of the priors of each method; the default is both."""
 
 MOMENTS = (5, 10, 20, 50)
 """Evaluations after which the regret is told."""

@@ -68,7 +68,7 @@ def one_seed(
     rest, test = image_set(source, sizes[0], sizes[1], fashion, seed).split(0.3, seed)
     train, valid = rest.split(0.25, seed)
     recipe = recipe_for(train, preset, seed=seed, given=given)
-    cells = load_priors(["default"], space)
+    cells = load_priors(["tasks"], space)
     priors: dict[str, Sequence[Prior]] = {"cells": cells}
     if learned is not None:
         images = learned.for_data(describe(train.images, train.labels, image_encoder(), seed=seed))

@@ -63,9 +63,9 @@ RANDOM_START = 10
     "--prior",
     metavar="NAME",
     multiple=True,
-    help="What is believed beforehand: `zero-cost`, what untrained networks tell; "
-    "`default`, what other tasks do; a .safetensors file, or tables of other tasks, FILE or "
-    "FILE:COLUMN. Several are weighed by evidence.",
+    help="What is believed beforehand: `zero-cost`, what untrained networks tell; `tasks`, what "
+    "other tasks do; `default`, all of these that ship for the space; a .safetensors file; or "
+    "tables of other tasks, FILE or FILE:COLUMN. Several are weighed by evidence.",
 )
 @click.option("--noisy", is_flag=True, help="Each evaluation is one training, not their mean.")
 @click.option(

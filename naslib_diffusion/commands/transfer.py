@@ -110,11 +110,12 @@ def image_options(command: Any) -> Any:
     multiple=True,
     default=("default",),
     show_default=True,
-    help="What other tasks say: `default` ships for nasbench201 and nasbenchgraph; `zero-cost` "
-    "is what untrained networks of nasbench201 tell; or a .safetensors file, or tables of other "
-    "tasks, FILE or FILE:COLUMN; may be given several times. With --data also "
+    help="What is known beforehand: `tasks`, what other tasks say, ships for nasbench201 and "
+    "nasbenchgraph; `zero-cost`, what untrained networks tell, for nasbench201; `default` is all "
+    "of these; or a .safetensors file, or tables of other tasks, FILE or FILE:COLUMN; may be "
+    "given several times. With --data "
     "`cells`, from large data sets, `images`, from small ones that look like yours, or `none`; "
-    "`default` is both.",
+    "`default` is these two.",
 )
 @click.option(
     "--budget",

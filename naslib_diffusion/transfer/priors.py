@@ -31,16 +31,24 @@ def load_priors(
     """Return the priors of a search.
 
     Args:
-        names: "default" for the meta-surrogate that ships for the space, "zero-cost" for what
-            untrained networks tell, a `.safetensors` file of another of either, or CSV tables of
-            other tasks, as FILE or FILE:COLUMN.
+        names: "tasks" for the meta-surrogate that ships for the space, "zero-cost" for what
+            untrained networks tell, "default" for all that ships, a `.safetensors` file of another
+            of either, or CSV tables of other tasks, as FILE or FILE:COLUMN.
         space: of the search.
         direction: of tables.
 
     Raises:
         ValueError: if one cannot be read, or is of another space; in one line.
     """
-    return tuple(_load(name, space, direction) for name in names)
+    found = list[str]()
+    for name in names:
+        found += _shipped(space) if name == "default" else [name]
+    return tuple(_load(name, space, direction) for name in dict.fromkeys(found))
+
+
+def _shipped(space: Space[Any]) -> list[str]:
+    """Return the names of all that ships for a space; what other tasks tell, if nothing does."""
+    return ["tasks", "zero-cost"] if shipped_file(space).exists() else ["tasks"]
 
 
 def image_prior_names(names: Sequence[str]) -> tuple[str, ...]:
@@ -70,7 +78,7 @@ def load_image_priors(names: Sequence[str], train: ImageSet, seed: int) -> tuple
             data = describe(train.images, train.labels, image_encoder(), seed=seed)
             found.append(TaskKernelSurrogate.load(IMAGES, space).for_data(data))
         else:
-            found.append(_load("default" if name == "cells" else name, space, "maximize"))
+            found.append(_load("tasks" if name == "cells" else name, space, "maximize"))
     return tuple(found)
 
 
@@ -87,7 +95,9 @@ def _zero_cost(space: Space[Any]) -> ZeroCost:
 
 
 def _load(name: str, space: Space[Any], direction: Direction) -> Prior:
-    if name == "default" or name.endswith(".safetensors"):
+    if name == "tasks":
+        return MetaSurrogate.load("default", space)
+    if name.endswith(".safetensors"):
         return MetaSurrogate.load(name, space)
     if name == "zero-cost":
         return _zero_cost(space)

@@ -39,9 +39,10 @@ class Settings:
         guidance_scale: strength of guidance in units of one over the spread of the acquisition
             function; -1 starts sharp and relaxes when architectures repeat.
         polish: candidates that are improved by a short discrete ascent; 0 for none.
-        prior: "zero-cost", what untrained networks tell; "default", what other tasks do; earlier
-            searches or tables of the same space, "FILE.csv:COLUMN", of which the order counts;
-            several separated by commas; "none" for none. With one, `num_init` may be 0.
+        prior: "zero-cost", what untrained networks tell; "tasks", what other tasks do; "default",
+            both; earlier searches or tables of the same space, "FILE.csv:COLUMN", of which the
+            order counts; several separated by commas; "none" for none. With one, `num_init` may
+            be 0.
         distinct: "isomorphic" never queries two isomorphic architectures; "exact" may, for
             objectives in which they differ.
     """

@@ -5,11 +5,13 @@ import re
 
 import pytest
 import torch
+from naslib_diffusion.benchmarks.harness.searching import best_so_far
 from torch import nn
 
 from naslib_diffusion import Search, cli
-from naslib_diffusion.spaces import NASBench201, ProductSpace, Subset
-from naslib_diffusion.transfer import ZeroCost, load_priors, untrained, zero_cost
+from naslib_diffusion.spaces import NASBench201, NASBenchGraph, ProductSpace, Subset
+from naslib_diffusion.tables import load_table
+from naslib_diffusion.transfer import MetaSurrogate, ZeroCost, load_priors, untrained, zero_cost
 from naslib_diffusion.transfer.scores import log_parameters, log_synflow, nwot
 from naslib_diffusion.transfer.untrained import Measuring, combine, distinct_sample, measure
 from naslib_diffusion.transfer.zero_cost import learn
@@ -124,6 +126,41 @@ def test_it_serves_searches_and_files(tmp_path):
     with torch.no_grad():
         told = prior(SPACE.encode(list(part)))
     assert float(prior(SPACE.encode([first]))) >= float(told.quantile(0.9))
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "limit"),
+    [
+        ("zero-cost", "cifar10_test_200", 8),
+        ("zero-cost", "cifar100_test_200", 5),
+        ("default", "cifar10_test_200", 4),
+        ("default", "cifar100_test_200", 1),
+    ],
+)
+def test_what_ships_finds_the_best_cell_soon(nasbench201_csv, name, column, limit):
+    table = load_table(nasbench201_csv, SPACE, column)
+    search = Search(SPACE, strategy="enumerate", prior=load_priors([name], SPACE))
+    best = best_so_far(search, table.__getitem__, limit, table.optimum)
+    assert best[-1] == table.optimum
+
+
+def test_a_search_turns_round_where_small_networks_are_best():
+    """Zero-cost scores say the opposite of what is wanted: few parameters."""
+    search = Search(SPACE, strategy="enumerate", prior=ZeroCost(SPACE), direction="minimize")
+    sizes = []
+    for _ in range(8):
+        (cell,) = search.ask()
+        sizes.append(SPACE.cost(cell, "params"))
+        search.tell([cell], sizes[-1:])
+    assert min(sizes) < 0.2 * SPACE.cost(LARGE, "params")
+
+
+def test_default_is_all_that_ships():
+    tasks, zero = load_priors(["default", "zero-cost"], SPACE)
+    assert isinstance(tasks, MetaSurrogate)
+    assert isinstance(zero, ZeroCost)
+    (alone,) = load_priors(["default"], NASBenchGraph())
+    assert isinstance(alone, MetaSurrogate)
 
 
 def run(capsys, *args):
