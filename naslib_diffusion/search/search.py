@@ -182,8 +182,12 @@ class Search(Generic[A]):
         at_random = min(n, max(self.initial - len(self._asked), 0))
         archs = available(generator, at_random, known=known) if at_random else []
         known |= {self.space.canonical(arch) for arch in archs}
-        if len(archs) < n:
-            archs += self._propose(generator, n - len(archs), known, archs, random)
+        while len(archs) < n:
+            found = self._propose(generator, self._at_once(n - len(archs)), known, archs, random)
+            if not found:
+                break
+            archs += found
+            known |= {self.space.canonical(arch) for arch in found}
         self._asked.update({self.space.canonical(arch): arch for arch in archs})
         if len(archs) < n:
             raise SpaceExhausted(
@@ -316,6 +320,15 @@ class Search(Generic[A]):
             middle, low, high = scale.inverse(torch.tensor(levels, dtype=torch.double)).tolist()
             return Prediction(float(acquisition(x)), middle, abs(high - low) / 2)
 
+    def _at_once(self, n: int) -> int:
+        """Return how many of `n` to propose together: one where only priors speak.
+
+        Before the first value, each proposal has to promise more than the ones before it, so that
+        they spread over what priors disagree on.
+        """
+        finished = any(math.isfinite(trial.value) for trial in self.trials)
+        return n if finished or not self.priors else 1
+
     def _propose(
         self,
         generator: GuidedGenerator[A],
@@ -391,9 +404,13 @@ class Search(Generic[A]):
         surrogate = informed(self.surrogate, self.priors)
         self._feasibility = None
         known = [*(trial.arch for trial in self.trials), *pending]
+        best = 0.0
         if known:
-            surrogate = surrogate.fantasize(self._encode(known))
-        return ObjectiveScale(1.0, 0.0, 1.0, 0.0, 1.0), surrogate, 0.0
+            x = self._encode(known)
+            surrogate = surrogate.fantasize(x)
+            with torch.no_grad():
+                best = float(surrogate.posterior(x)[0].max())
+        return ObjectiveScale(1.0, 0.0, 1.0, 0.0, 1.0), surrogate, best
 
     def _acquire(self, surrogate: Surrogate, best: float | None, random: torch.Generator) -> Guide:
         guide: Guide

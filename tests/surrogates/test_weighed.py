@@ -8,6 +8,7 @@ from naslib_diffusion.surrogates import GaussianProcess
 from naslib_diffusion.surrogates.adapted import AdaptedSurrogate, Residual
 from naslib_diffusion.surrogates.prior import InformedSurrogate, informed
 from naslib_diffusion.surrogates.weighed import ALONE, NONE, WeighedSurrogate
+from naslib_diffusion.testing import SurrogateTestCase
 
 SPACE = NASBench201()
 RESIDUAL = Residual(variance=0.1, noise=0.01, lengths=(2.0, 3.7))
@@ -34,6 +35,16 @@ class Count:
 
 def weighed(*beliefs):
     return informed(GaussianProcess(SPACE), beliefs)
+
+
+class TestOnCells(SurrogateTestCase):
+    @pytest.fixture
+    def space(self):
+        return SPACE
+
+    @pytest.fixture
+    def surrogate(self, space):
+        return lambda: weighed(Count(3), Count(4))
 
 
 def test_before_any_observation_the_mean_of_the_beliefs_speaks():

@@ -155,6 +155,21 @@ def test_a_search_turns_round_where_small_networks_are_best():
     assert min(sizes) < 0.2 * SPACE.cost(LARGE, "params")
 
 
+def test_first_proposals_spread_over_what_is_uncertain():
+    """The eight best by the prior alone are all alike; a batch is not."""
+    prior = ZeroCost(SPACE)
+    batch = Search(SPACE, strategy="enumerate", prior=prior).ask(8)
+    cells = list({SPACE.canonical(cell): cell for cell in SPACE}.values())
+    with torch.no_grad():
+        top = [cells[i] for i in prior(SPACE.encode(cells)).argsort(descending=True)[:8].tolist()]
+
+    def distance(archs):
+        rows = torch.cat(SPACE.features(SPACE.encode(archs)), 1)
+        return float(torch.cdist(rows, rows).mean())
+
+    assert distance(batch) > 1.15 * distance(top)
+
+
 def test_default_is_all_that_ships():
     tasks, zero = load_priors(["default", "zero-cost"], SPACE)
     assert isinstance(tasks, MetaSurrogate)
