@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -13,7 +13,8 @@ from torch import Tensor
 
 from naslib_diffusion.diffusion.guidance import Guide
 from naslib_diffusion.diffusion.schedules import karras_sigmas
-from naslib_diffusion.optimize.climb import Filter, Scores, ascend, climb
+from naslib_diffusion.optimize.climb import Scores, climb
+from naslib_diffusion.optimize.continua import Continua, meets
 from naslib_diffusion.optimize.generator import (
     SHARPNESS,
     GuidedGenerator,
@@ -23,8 +24,7 @@ from naslib_diffusion.optimize.generator import (
 )
 from naslib_diffusion.optimize.moves import Moves, enumerate_blocks
 from naslib_diffusion.runtime.threads import one_thread
-from naslib_diffusion.spaces.base import Space, UniformBlock
-from naslib_diffusion.spaces.restricted import Restricted
+from naslib_diffusion.spaces.base import AtomBlock, Block, Space, UniformBlock
 
 A = TypeVar("A", bound=Hashable)
 
@@ -38,10 +38,16 @@ APART = 4.0
 """Squared distance between the starts of the polish: more than two one-hots, if possible."""
 ENUMERATED_AT_LAST = 2**16
 """The same where all that was found is known already."""
-HALVINGS = 20
-"""Attempts to shorten a step along continua that leads to what is not valid."""
-ROUNDING = 1e-8
-"""Constraints may be violated by so much."""
+DRAWS = 4096
+"""Architectures drawn at a time where next to nothing is allowed."""
+DRAWN = 2**16
+"""How many of them, at most."""
+CHOSEN = 16
+"""Encodings that are decoded at a time to choose the best."""
+SETTLED = 4
+"""Architectures whose neighbours are tried where rounding has moved what was found."""
+MOVED = 1e-6
+"""Rounding by more than this has moved an encoding."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,7 @@ class Maximizer(Generic[A]):
         self.device = self.generator.device
         self.blocks = space.blocks or ()  # the generator has refused a space without
         self.moves = Moves(self.blocks, self.device)
+        self.corners = Moves(list(map(_corners, self.blocks)), self.device)
         self.random = torch.Generator().manual_seed(seed + 1)
 
     @one_thread()
@@ -154,15 +161,17 @@ class Maximizer(Generic[A]):
             guide: maps encodings, `B x *shape`, to scores to be maximised, `B`.
             n: how many, at least 1.
             known: canonical keys of architectures not to be returned.
-            slack: maps flat encodings, `R x D`, to how far they are from breaking a constraint,
-                `R`; negative for those that must not be returned, which are repaired by single
-                moves where that is possible.
+            slack: maps flat encodings, `R x D`, to how far they are from breaking each of `M`
+                constraints, `R` or `R x M`; negative for those that must not be returned, which
+                are repaired where that is possible: by steps along continua, if it has a gradient
+                there, and by single moves.
             starts: architectures from which to climb as well.
 
         Raises:
             ValueError: if the function is NaN somewhere or returns a wrong shape.
         """
         scores = Scores(guide, self.space.shape, self.effort.chunk)
+        slack = _in_columns(slack)
         everything = enumerate_blocks(self.blocks, ENUMERATED)
         if everything is not None:
             scores(_only(everything.to(self.device), slack))
@@ -187,17 +196,23 @@ class Maximizer(Generic[A]):
         if effort.starts and scores.count:
             x = _apart(self._valid_first(scores), effort.starts)
             self._polish(torch.cat([given, x]), scores, slack)
+        if len(self.moves.continuous):
+            self._settle(scores, slack)
 
     def _repair(self, x: Tensor, slack: Guide | None) -> Tensor:
-        """Keep what meets the constraint, and what can be led there by single moves."""
+        """Keep what meets the constraint, and what can be led there."""
         if slack is None:
             return x
-        met = _meets(slack, x)
-        broken = Scores(lambda rows: slack(rows).clamp(max=0), x.shape[1:], self.effort.chunk)
-        if bool(met.all()) or not self.moves.count:
+        continua = self._continua(slack)
+        x = continua.repair(x)
+        met = meets(slack, x)
+        if bool(met.all()) or not self.corners.count:
             return x[met]
-        repaired, _ = climb(x[~met], broken, self.moves, pairs=0, valid=self._valid)
-        return torch.cat([x[met], _only(repaired, slack)])
+        broken = Scores(
+            lambda rows: slack(rows).clamp(max=0).sum(1), x.shape[1:], self.effort.chunk
+        )
+        repaired, _ = climb(x[~met], broken, self.corners, pairs=0, valid=self._valid)
+        return torch.cat([x[met], _only(continua.repair(repaired), slack)])
 
     def _generate(self, scores: Scores, probes: Tensor, values: Tensor) -> Tensor:
         """Generate one batch under guidance, rounded to encodings of architectures."""
@@ -222,8 +237,8 @@ class Maximizer(Generic[A]):
 
     def _valid(self, x: Tensor) -> Tensor:
         """Tell which flat encodings are of valid architectures."""
-        archs = self.space.decode(x.view(-1, *self.space.shape).cpu())
-        return torch.tensor([self.space.is_valid(arch) for arch in archs], device=x.device)
+        valid = [self.space.is_valid(arch) for arch in self._decode(x)]
+        return torch.tensor(valid, dtype=torch.bool, device=x.device)
 
     def _valid_first(self, scores: Scores) -> Tensor:
         """Return the best of what was scored, distinct and valid."""
@@ -232,20 +247,24 @@ class Maximizer(Generic[A]):
         return x[self._valid(x)]
 
     def _polish(self, x: Tensor, scores: Scores, slack: Guide | None) -> None:
-        """Climb; where coordinates are continuous, in turns with L-BFGS."""
-        free, before = self.moves.continuous, -torch.inf
-        allowed: Filter | None = None if slack is None else partial(_meets, slack)
-        for _ in range(self.effort.rounds if len(free) else 1):
-            if len(free):
-                x, values = self._ascend(x, scores, allowed)
-            if self.moves.count:
+        """Climb; where coordinates are continuous, in turns with ascent along them.
+
+        Under a constraint, the climb may take continuous coordinates to their ends, to give to one
+        what it takes from another.
+        """
+        continua, before = self._continua(slack), -torch.inf
+        moves = self.moves if slack is None else self.corners
+        for _ in range(self.effort.rounds if len(continua.columns) else 1):
+            if len(continua.columns):
+                x, values = continua.ascend(x, scores)
+            if moves.count:
                 x, values = climb(
                     x,
                     scores,
-                    self.moves,
+                    moves,
                     screen=self.effort.screen,
                     pairs=self.effort.pairs,
-                    allowed=allowed,
+                    allowed=None if slack is None else lambda rows: meets(slack, rows),
                     valid=self._valid,
                 )
             best = float(values.max())
@@ -253,19 +272,27 @@ class Maximizer(Generic[A]):
                 break
             before = best
 
-    def _ascend(self, x: Tensor, scores: Scores, allowed: Filter | None) -> tuple[Tensor, Tensor]:
-        """Ascend along continua, and back halfway as often as it takes to be valid."""
-        better, _ = ascend(x, scores, self.moves.continuous)
-        for _ in range(HALVINGS):
-            bad = ~self._valid(better)
-            if allowed is not None:
-                bad |= ~allowed(better)
-            if not bool(bad.any()):
+    def _continua(self, slack: Guide | None) -> Continua:
+        return Continua(self.moves.continuous, self._valid, slack)
+
+    def _settle(self, scores: Scores, slack: Guide | None) -> None:
+        """Where continua are rounded, to fine grids, climb from the rounded best to neighbours."""
+        x, _ = scores.visited()
+        archs = self._decode(x[:SETTLED])
+        if not archs or not bool(((self._encode(archs) - x[:SETTLED]).abs() > MOVED).any()):
+            return
+        best = -torch.inf
+        for _ in range(self.effort.rounds):
+            near = [a for arch in archs for a in self.space.neighbors(arch, self.random)]
+            near = list(dict.fromkeys([*archs, *near]))
+            rows = self._encode(near)
+            met = self._continua(slack).allowed(rows).nonzero()[:, 0]
+            values = scores(rows[met])
+            if not len(met) or float(values.max()) <= best:
                 break
-            better[bad] = (better[bad] + x[bad]) / 2
-        else:
-            better = torch.where(bad[:, None], x, better)
-        return better, scores(better)
+            best = float(values.max())
+            top = met[values.topk(min(SETTLED, len(met))).indices]
+            archs = [near[i] for i in top.tolist()]
 
     def _encode(self, archs: Sequence[A]) -> Tensor:
         return self.space.encode(archs).flatten(1).to(self.device)
@@ -273,20 +300,27 @@ class Maximizer(Generic[A]):
     def _new(
         self, scores: Scores, known: Collection[Hashable], slack: Guide | None
     ) -> Iterator[tuple[A, float]]:
-        """Yield what was scored and is valid and not known, distinct, best first."""
+        """Yield what was found and is valid and not known, distinct, best first.
+
+        An encoding that is rounded when it is decoded, or in which something has no effect, is not
+        that of its architecture: constraint and value are those of the latter.
+        """
         x, values = scores.visited()
-        if slack is not None:
-            met = _meets(slack, x)
-            x, values = x[met], values[met]
-        seen = set(known)
-        for start in range(0, len(x), 16):
-            part = x[start : start + 16].view(-1, *self.space.shape)
-            archs = self.space.decode(part.cpu())
-            for arch, value in zip(archs, values[start : start + 16].tolist(), strict=True):
+        seen, settled = set(known), list[tuple[float, int, A]]()
+        for start in range(0, len(x), CHOSEN):
+            archs = list(filter(self.space.is_valid, self._decode(x[start : start + CHOSEN])))
+            own = self._encode(archs)
+            met = torch.ones(len(own)).bool() if slack is None else meets(slack, own).cpu()
+            archs = [arch for arch, ok in zip(archs, met.tolist(), strict=True) if ok]
+            for i, value in enumerate(scores(own[met]).tolist(), start):
+                heapq.heappush(settled, (-value, i, archs[i - start]))
+            ahead = values[start + CHOSEN :][:1].tolist() or [-torch.inf]
+            while settled and -settled[0][0] >= ahead[0]:
+                value, _, arch = heapq.heappop(settled)
                 key = self.space.canonical(arch)
-                if key not in seen and self.space.is_valid(arch):
+                if key not in seen:
                     seen.add(key)
-                    yield arch, value
+                    yield arch, -value
 
     def _look_everywhere(
         self, scores: Scores, n: int, known: Collection[Hashable], slack: Guide | None
@@ -295,32 +329,48 @@ class Maximizer(Generic[A]):
         everything = enumerate_blocks(self.blocks, ENUMERATED_AT_LAST)
         if everything is not None:
             scores(_only(everything.to(self.device), slack))
+        elif slack is not None:
+            return self._draw(scores, n, known, slack)
         else:
-            space = Restricted(self.space, lambda arch: self._meets(arch, slack))
-            generator = GuidedGenerator(space, device=self.device, seed=self.random.initial_seed())
+            seed = self.random.initial_seed()
+            generator = GuidedGenerator(self.space, device=self.device, seed=seed)
             try:
                 archs = generator.generate(n, known=known)
             except SpaceExhausted as exhausted:
                 archs = exhausted.found
-            except ValueError:  # hardly anything is allowed
-                archs = []
             scores(self._encode(archs))
         return list(itertools.islice(self._new(scores, known, slack), n))
 
-    def _meets(self, arch: A, slack: Guide | None) -> bool:
-        return slack is None or bool(_meets(slack, self._encode([arch])))
+    def _draw(
+        self, scores: Scores, n: int, known: Collection[Hashable], slack: Guide
+    ) -> list[tuple[A, float]]:
+        """Find up to `n` among random architectures."""
+        found: list[tuple[A, float]] = []
+        for _ in range(DRAWN // DRAWS):
+            scores(_only(self._encode(self.space.sample(DRAWS, self.random)), slack))
+            found = list(itertools.islice(self._new(scores, known, slack), n))
+            if len(found) == n:
+                break
+        return found
+
+    def _decode(self, x: Tensor) -> list[A]:
+        return self.space.decode(x.view(-1, *self.space.shape).cpu())
 
 
-def _meets(slack: Guide, x: Tensor) -> Tensor:
-    """Tell which of `R x D` meet the constraint, up to rounding."""
-    if not len(x):
-        return torch.ones(0, dtype=torch.bool, device=x.device)
-    with torch.no_grad():
-        return torch.ge(slack(x), -ROUNDING)
+def _corners(block: Block) -> Block:
+    """Reduce a continuous coordinate to its ends."""
+    if not isinstance(block, UniformBlock):
+        return block
+    return AtomBlock(block.start, torch.tensor([[0.0], [1.0]], dtype=torch.double))
+
+
+def _in_columns(slack: Guide | None) -> Guide | None:
+    """Return the slack of `M` constraints as `R x M`."""
+    return None if slack is None else lambda x: slack(x).view(len(x), -1)
 
 
 def _only(x: Tensor, slack: Guide | None) -> Tensor:
-    return x if slack is None else x[_meets(slack, x)]
+    return x if slack is None else x[meets(slack, x)]
 
 
 def _apart(x: Tensor, count: int) -> Tensor:

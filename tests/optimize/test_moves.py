@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from naslib_diffusion.optimize.climb import Scores, ascend, climb
+from naslib_diffusion.optimize.ascend import ascend
+from naslib_diffusion.optimize.climb import Scores, climb
 from naslib_diffusion.optimize.maximize import Effort, Maximizer
 from naslib_diffusion.optimize.moves import Moves, enumerate_blocks
 from naslib_diffusion.spaces import (

@@ -1,0 +1,87 @@
+"""Continuous coordinates under constraints: repair, and ascent that keeps to what is allowed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from naslib_diffusion.diffusion.guidance import Guide
+from naslib_diffusion.optimize.ascend import ascend, nearest
+from naslib_diffusion.optimize.climb import Scores
+from naslib_diffusion.optimize.region import Member, Region, boundary, cut, tangents
+
+REPAIRS = 8
+"""Linearisations after which a row whose constraint is still broken is given up."""
+CUTS = 4
+"""Half-spaces by which a set without a gradient is bounded in one ascent."""
+ROUNDING = 1e-8
+"""Constraints may be violated by so much."""
+
+
+@dataclass(frozen=True, eq=False)
+class Continua:
+    """The continuous coordinates of a space.
+
+    Attributes:
+        columns: which they are, `C`.
+        valid: which flat encodings, `S x D`, are of valid architectures.
+        slack: maps flat encodings, `R x D`, to how far they are from breaking each of `M`
+            constraints, `R x M`; None if there are none.
+    """
+
+    columns: Tensor
+    valid: Member
+    slack: Guide | None = None
+
+    def repair(self, x: Tensor) -> Tensor:
+        """Move rows that break constraints to the nearest place where none is broken, if any."""
+        if self.slack is None or not len(self.columns):
+            return x
+        x = x.clone()
+        for _ in range(REPAIRS):
+            bad = (~meets(self.slack, x)).nonzero()[:, 0]
+            if not len(bad):
+                break
+            region = tangents(self.slack, x[bad], self.columns)
+            if not bool(region.normals.any()):
+                break
+            x[bad] = nearest(x[bad], self.columns, region)
+        return x
+
+    def ascend(self, x: Tensor, scores: Scores) -> tuple[Tensor, Tensor]:
+        """Ascend from rows that are allowed to others that are, none of which scores less.
+
+        Constraints with a gradient bound the ascent by their tangents. Where it leaves what is
+        allowed even so, what it left is bounded by probing (`cut`), and it goes on within that.
+        """
+        slack, columns = self.slack, self.columns
+        region = Region.box(x[:, columns]) if slack is None else tangents(slack, x, columns)
+        base, (better, _) = x.clone(), ascend(x, scores, columns, region)
+        rows = torch.arange(len(x), device=x.device)
+        for _ in range(CUTS):
+            bad = ~self.allowed(better[rows])
+            rows, region = rows[bad], region[bad]
+            if not len(rows):
+                break
+            base[rows] = boundary(base[rows], better[rows], self.allowed)
+            region = cut(region, base[rows], better[rows], columns, self.allowed)
+            better[rows], _ = ascend(base[rows], scores, columns, region)
+        if len(rows):
+            better[rows] = boundary(base[rows], better[rows], self.allowed)
+        values, before = scores(better), scores(x)
+        worse = values < before
+        return torch.where(worse[:, None], x, better), torch.where(worse, before, values)
+
+    def allowed(self, x: Tensor) -> Tensor:
+        """Tell which rows are of valid architectures that break no constraint: `S`."""
+        return self.valid(x) if self.slack is None else self.valid(x) & meets(self.slack, x)
+
+
+def meets(slack: Guide, x: Tensor) -> Tensor:
+    """Tell which of `R x D` meet all constraints, up to rounding."""
+    if not len(x):
+        return torch.ones(0, dtype=torch.bool, device=x.device)
+    with torch.no_grad():
+        return (slack(x) >= -ROUNDING).all(1)
