@@ -16,6 +16,8 @@ REPAIRS = 8
 """Linearisations after which a row whose constraint is still broken is given up."""
 CUTS = 4
 """Half-spaces by which a set without a gradient is bounded in one ascent."""
+SHORT = 1e-4
+"""An ascent that leaves what is allowed by so little at its end is led back, and is over."""
 ROUNDING = 1e-8
 """Constraints may be violated by so much."""
 
@@ -61,12 +63,15 @@ class Continua:
         base, (better, _) = x.clone(), ascend(x, scores, columns, region)
         rows = torch.arange(len(x), device=x.device)
         for _ in range(CUTS):
-            bad = ~self.allowed(better[rows])
-            rows, region = rows[bad], region[bad]
+            left = ~self.allowed(better[rows])
+            rows, region = rows[left], region[left]
+            edge = boundary(base[rows], better[rows], self.allowed)
+            far = (edge - better[rows]).abs().amax(1) > SHORT
+            outside, base[rows], better[rows] = better[rows[far]], edge, edge
+            rows, region = rows[far], region[far]
             if not len(rows):
                 break
-            base[rows] = boundary(base[rows], better[rows], self.allowed)
-            region = cut(region, base[rows], better[rows], columns, self.allowed)
+            region = cut(region, base[rows], outside, columns, self.allowed)
             better[rows], _ = ascend(base[rows], scores, columns, region)
         if len(rows):
             better[rows] = boundary(base[rows], better[rows], self.allowed)

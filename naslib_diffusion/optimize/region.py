@@ -23,7 +23,8 @@ INWARD = 1e-3
 """How far from its boundary a set is probed; on a curved boundary, less is more exact."""
 HELD = 2e-6
 """A coordinate that leaves the set within such a step stays where it is."""
-BISECTIONS = 34
+BISECTIONS = 26
+"""Halvings in the search of a boundary: to 1e-8 of the way."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -82,13 +82,14 @@ class Task:
         except ValueError as error:
             raise InputDataError(f"fixed_features {fixed}: {error}") from None
         chosen_effort = effort(searched, acq_function, options)
+        known = frozenset(_keys(space, coding, X_avoid))
         check_model(space, coding, training_inputs(acq_function))
         seed = (options or {}).get("seed")
         return Task(
             acq_function=acq_function,
             space=searched,
             coding=coding,
-            known=frozenset(_keys(space, coding, X_avoid)),
+            known=known,
             rule=slack_of(constraint, coding.width, like.dtype),
             fixed=fixed,
             effort=chosen_effort,
