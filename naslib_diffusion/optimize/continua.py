@@ -16,6 +16,8 @@ REPAIRS = 8
 """Linearisations after which a row whose constraint is still broken is given up."""
 CUTS = 4
 """Half-spaces by which a set without a gradient is bounded in one ascent."""
+SHARES = (1.0, 0.5, 0.25, 0.125, 0.0625)
+"""Parts of a step along a tangent that are tried, one after the other."""
 SHORT = 1e-4
 """An ascent that leaves what is allowed by so little at its end is led back, and is over."""
 ROUNDING = 1e-8
@@ -61,6 +63,7 @@ class Continua:
         slack, columns = self.slack, self.columns
         region = Region.box(x[:, columns]) if slack is None else tangents(slack, x, columns)
         base, (better, _) = x.clone(), ascend(x, scores, columns, region)
+        better = self._along_curves(base, better, region, scores)
         rows = torch.arange(len(x), device=x.device)
         for _ in range(CUTS):
             left = ~self.allowed(better[rows])
@@ -78,6 +81,21 @@ class Continua:
         values, before = scores(better), scores(x)
         worse = values < before
         return torch.where(worse[:, None], x, better), torch.where(worse, before, values)
+
+    def _along_curves(self, x: Tensor, better: Tensor, region: Region, scores: Scores) -> Tensor:
+        """Lead what left a curved constraint along its tangent back to it, where that pays."""
+        curved = region.normals.flatten(1).any(1) & ~self.allowed(better)
+        rows = curved.nonzero()[:, 0]
+        values = scores(x[rows])
+        for share in SHARES if len(rows) else ():
+            mended = self.repair(torch.lerp(x[rows], better[rows], share))
+            kept = self.allowed(mended).nonzero()[:, 0]
+            rises = kept[scores(mended[kept]) > values[kept]]
+            better[rows[rises]] = mended[rises]
+            rest = torch.ones(len(rows), dtype=torch.bool, device=x.device)
+            rest[rises] = False
+            rows, values = rows[rest], values[rest]
+        return better
 
     def allowed(self, x: Tensor) -> Tensor:
         """Tell which rows are of valid architectures that break no constraint: `S`."""

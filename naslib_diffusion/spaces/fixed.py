@@ -21,8 +21,8 @@ _CLOSE = 1e-9  # how far a coordinate of an atom may be from its fixed value
 class Fixed(Generic[A]):
     """The architectures of `space` whose flat encoding has given values in given columns.
 
-    Fixing a column of a one-hot at 1 makes the choice, at 0 bans it. A number on a grid is fixed at
-    the grid's value nearest to a position in [0, 1], as `decode` takes it.
+    Fixing a column of a one-hot at 1 makes the choice, at 0 bans it. A number on a grid is fixed
+    at the grid's value nearest to a position in [0, 1], as `decode` takes it.
 
     Args:
         space: the whole space; its law has to factorise into `blocks`.
