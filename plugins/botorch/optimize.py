@@ -49,7 +49,8 @@ def optimize_acqf_diffusion(
         X_avoid: `n x d` points that must not be returned.
         constraint: maps candidates `n x d` to `n` booleans, or to numbers that must not be
             negative; or a list of tuples (indices, coefficients, rhs), each an inequality
-            `\sum_i (X[indices[i]] * coefficients[i]) >= rhs`.
+            `\sum_i (X[indices[i]] * coefficients[i]) >= rhs` (two of opposite signs are an
+            equality), of tuples (function of one candidate, True), and of functions.
         fixed_features: `{column: value}`; a one-hot's column at 1 makes a choice, at 0 bans it.
         options: `generate` (True unless told, except for small spaces) and `polish` (True unless
             told) turn the two phases on and off;
@@ -58,7 +59,8 @@ def optimize_acqf_diffusion(
             `raw_samples` random points, `maxiter_alternating`, `max_batch_size`, and `seed` (from
             PyTorch's generator unless told).
         sequential: choose the candidates of a batch one after the other, each with those before
-            it pending, and leave it at that; otherwise the batch is then improved jointly.
+            it pending, and leave it at that; otherwise the batch is then improved jointly, where
+            the function takes `q` points at once.
         encoding: "one-hot" if the model's inputs are the space's flattened encodings; "index" if
             they are one column per parameter of a `ProductSpace`, as for `MixedSingleTaskGP`.
         return_acq_values: whether to return the value; None takes its place otherwise.
@@ -68,13 +70,16 @@ def optimize_acqf_diffusion(
 
         - a `q x d`-dim tensor of candidates; fewer, with an `OptimizationWarning`, if the space
           has no more;
-        - the acquisition value of the batch, a scalar; with `sequential` and `q > 1`, `q`
-          values, each conditional on the candidates before it.
+        - the acquisition value of the batch, a scalar; with `sequential` and `q > 1`, and for
+          functions of one point at a time, `q` values, each conditional on the candidates before
+          it. Value and constraint are those of the candidates themselves, after rounding.
 
     Raises:
-        InputDataError: if no point is left, or `X_avoid` or `fixed_features` do not fit the space.
-        UnsupportedError: for one-shot acquisition functions, for analytic ones if `q > 1`, and for
-            unknown options.
+        InputDataError: if no point is left, or `X_avoid`, `fixed_features`, `constraint` or the
+            model's training inputs do not fit the space.
+        UnsupportedError: for one-shot acquisition functions, for those that take neither `q`
+            points nor one with others pending, for constraints between candidates, and for unknown
+            options.
     """
     if isinstance(acq_function, OneShotAcquisitionFunction):
         raise UnsupportedError(
