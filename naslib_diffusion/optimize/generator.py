@@ -17,6 +17,7 @@ from naslib_diffusion.diffusion.exact import Denoiser, ExactDenoiser, suitable_p
 from naslib_diffusion.diffusion.guidance import Guide, TiltGuidance, value_and_gradient
 from naslib_diffusion.diffusion.samplers import Sampler, sample_ancestral
 from naslib_diffusion.diffusion.schedules import karras_sigmas
+from naslib_diffusion.optimize.choice import best
 from naslib_diffusion.optimize.polish import Polisher
 from naslib_diffusion.optimize.scores import Scores
 from naslib_diffusion.runtime.devices import suitable_device
@@ -257,7 +258,7 @@ class GuidedGenerator(Generic[A]):
             return archs
         polisher = Polisher(self.space, device=self.device, random=self._random)
         polisher(scores.encode(starts), scores)
-        visited = itertools.islice(polisher.best(scores, pool.key), n)
+        visited = itertools.islice(best(scores, pool.key), n)
         pool.add([arch for arch, _ in visited])
         return pool.sorted_by(scores)
 

@@ -14,10 +14,10 @@ from typing import Any, Protocol, TypeVar
 import torch
 
 from naslib_diffusion.diffusion.guidance import Guide
+from naslib_diffusion.optimize.effort import Effort
 from naslib_diffusion.optimize.enumeration import catalogue, is_enumerable
 from naslib_diffusion.optimize.generator import GuidedGenerator, SpaceExhausted
 from naslib_diffusion.optimize.maximize import Maximizer
-from naslib_diffusion.optimize.polish import Effort
 
 A = TypeVar("A", bound=Hashable)
 
