@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -102,7 +103,7 @@ class Denoising:
         last = self._last
         if last and last.guide is guide and last.resample == resample and last.rows >= rows:
             if last.run is None and self._recordable(guide):
-                run = capture(lambda: self._loop(last), self.random)
+                run = capture(partial(self._loop, last), self.random)
                 last = _Plan(last.rows, guide, resample, last.strength, run)
         else:
             strength = torch.zeros((), dtype=self.dtype, device=self.device)
