@@ -34,11 +34,13 @@ class Continua:
         valid: which flat encodings, `S x D`, are of valid architectures.
         slack: maps flat encodings, `R x D`, to how far they are from breaking each of `M`
             constraints, `R x M`; None if there are none.
+        iterations: of one ascent, at most.
     """
 
     columns: Tensor
     valid: Member
     slack: Guide | None = None
+    iterations: int = 50
 
     def repair(self, x: Tensor) -> Tensor:
         """Move rows that break constraints to the nearest place where none is broken, if any."""
@@ -63,7 +65,7 @@ class Continua:
         """
         slack, columns = self.slack, self.columns
         region = Region.box(x[:, columns]) if slack is None else tangents(slack, x, columns)
-        base, (better, _) = x.clone(), ascend(x, scores, columns, region)
+        base, better = x.clone(), self._ascend(x, scores, region)
         better = self._along_curves(base, better, region, scores)
         rows = torch.arange(len(x), device=x.device)
         for _ in range(CUTS):
@@ -76,12 +78,16 @@ class Continua:
             if not len(rows):
                 break
             region = cut(region, base[rows], outside, columns, self.allowed)
-            better[rows], _ = ascend(base[rows], scores, columns, region)
+            better[rows] = self._ascend(base[rows], scores, region)
         if len(rows):
             better[rows] = boundary(base[rows], better[rows], self.allowed)
         values, before = scores(better), scores(x)
         worse = values < before
         return torch.where(worse[:, None], x, better), torch.where(worse, before, values)
+
+    def _ascend(self, x: Tensor, scores: Scores[Any], region: Region) -> Tensor:
+        better, _ = ascend(x, scores, self.columns, region, max_iterations=self.iterations)
+        return better
 
     def _along_curves(
         self, x: Tensor, better: Tensor, region: Region, scores: Scores[Any]

@@ -28,6 +28,7 @@ class Effort:
         screen: moves that a sweep of the polish scores; see `climb`.
         pairs: moves that are combined with a second one at its end; see `climb`.
         sweeps: that all starts may take; then the best goes on alone.
+        iterations: of one ascent along continua, at most.
         rounds: how often continuous and discrete ascent take turns, at most.
         chunk: encodings that the function is given at once.
     """
@@ -40,6 +41,7 @@ class Effort:
     screen: int = 16
     pairs: int = 8
     sweeps: int = 100
+    iterations: int = 50
     rounds: int = 20
     chunk: int = CHUNK
 

@@ -102,4 +102,4 @@ class Polisher(Generic[A]):
         return torch.cat([x[met], only(continua.repair(repaired), slack)])
 
     def _continua(self, slack: Guide | None) -> Continua:
-        return Continua(self.moves.continuous, self.valid, slack)
+        return Continua(self.moves.continuous, self.valid, slack, self.effort.iterations)

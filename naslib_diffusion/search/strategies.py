@@ -23,8 +23,8 @@ A = TypeVar("A", bound=Hashable)
 
 CHUNK = 8192
 """Architectures that the acquisition function is given at once where all are scored."""
-SWEEPS = 8
-"""Of the polish, for all starts: the next evaluation is not worth the last digit of each."""
+BRIEFLY = {"sweeps": 8, "iterations": 20, "rounds": 4}
+"""Bounds on the polish: the next evaluation is not worth the last digit of each start."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class GuidedStrategy:
         if not self.polish:
             return available(generator, request.n, request.acquisition, known=request.known)
         space = generator.space
-        effort = replace(Effort.of(space), samples=request.n, starts=self.polish, sweeps=SWEEPS)
+        effort = replace(Effort.of(space), samples=request.n, starts=self.polish, **BRIEFLY)
         seed = int(torch.randint(2**31, (), generator=request.random))
         maximize = Maximizer(space, effort, seed=seed, generator=generator)
         starts = request.incumbents[: self.polish // 2]
