@@ -62,5 +62,5 @@ class Effort:
             return Effort(samples=64, starts=6)
         count = count_moves(blocks)
         if count <= FEW_MOVES:
-            return Effort(samples=0, starts=3)
+            return Effort(samples=0, steps=6, starts=3)
         return Effort(steps=6, screen=16 if count <= MANY_MOVES else 32)

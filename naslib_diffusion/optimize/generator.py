@@ -29,6 +29,8 @@ A = TypeVar("A", bound=Hashable)
 
 Unique = Literal["canonical", "exact"]
 
+STEPS = 10
+"""Denoising steps, unless told."""
 BATCH = 1024
 """Architectures denoised at a time."""
 PROBES = 256
@@ -91,7 +93,7 @@ class GuidedGenerator(Generic[A]):
         device: torch.device | str | None = None,
         seed: int | None = None,
         *,
-        steps: int = 10,
+        steps: int = STEPS,
         sigmas: Tensor | None = None,
         sampler: Sampler = sample_ancestral,
         guidance: Guidance = TiltGuidance,

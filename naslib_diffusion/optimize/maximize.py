@@ -10,8 +10,8 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
+from naslib_diffusion.diffusion.exact import Denoiser
 from naslib_diffusion.diffusion.guidance import Guide, value_and_gradient
-from naslib_diffusion.diffusion.schedules import karras_sigmas
 from naslib_diffusion.optimize.block_moves import is_silent
 from naslib_diffusion.optimize.choice import best
 from naslib_diffusion.optimize.continua import only
@@ -69,11 +69,10 @@ class Maximizer(Generic[A]):
         effort: how hard to try; what suits the space unless told.
         device: where the function is evaluated.
         seed: of all random decisions.
-        generator: of `space`, with its denoiser, noise levels, scale and device; one with the
-            exact denoiser unless told.
+        denoiser: of the generator; the exact one unless told.
 
     Raises:
-        ValueError: if the law of the space does not factorise and no generator is given.
+        ValueError: if the law of the space does not factorise and no denoiser is given.
     """
 
     def __init__(
@@ -83,16 +82,11 @@ class Maximizer(Generic[A]):
         *,
         device: torch.device | str | None = None,
         seed: int = 0,
-        generator: GuidedGenerator[A] | None = None,
+        denoiser: Denoiser | None = None,
     ) -> None:
         self.space, self.effort = space, effort or Effort.of(space)
-        self.generator = generator or GuidedGenerator(
-            space,
-            device=device or "cpu",
-            seed=seed,
-            sigmas=karras_sigmas(self.effort.steps),
-            scale=self.effort.scale,
-        )
+        steps = self.effort.steps
+        self.generator = GuidedGenerator(space, denoiser, device or "cpu", seed, steps=steps)
         self.device = self.generator.device
         self.blocks = space.blocks or ()
         self.random = torch.Generator().manual_seed(seed + 1)
@@ -155,7 +149,7 @@ class Maximizer(Generic[A]):
     def _generate(self, scores: Scores[A], probes: Tensor, values: Tensor) -> Tensor:
         """Generate one batch under guidance, rounded to encodings of architectures."""
         unit = upper_deviation(values)
-        scale = self.generator.scale
+        scale = self.effort.scale
         if scale is None:
             scale = SHARPNESS * default_scale(self.effort.samples, self.space.size)
         blind = self._blind(scores, probes)
