@@ -23,7 +23,8 @@ from naslib_diffusion.optimize.scores import Scores
 from naslib_diffusion.runtime.devices import suitable_device
 from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.runtime.threads import one_thread
-from naslib_diffusion.spaces.base import Space, sample_some
+from naslib_diffusion.spaces.base import Space
+from naslib_diffusion.spaces.sampling import sample_some
 
 A = TypeVar("A", bound=Hashable)
 
@@ -242,7 +243,10 @@ class GuidedGenerator(Generic[A]):
         patience = FRUITLESS_DRAWS * min(self.space.size or 0, 8 * UNGUIDED_ROUND)
         fruitless, rows = 0, MIN_BATCH
         while len(pool) < min(n, pool.capacity) and fruitless <= patience:
-            new = pool.add(sample_some(self.space, rows, self._random))
+            drawn = sample_some(self.space, rows, self._random)
+            new = pool.add(drawn)
+            if not new and len(drawn) < rows:
+                break  # hardly any architecture is valid
             fruitless = 0 if new else fruitless + rows
             rows = min(2 * rows, UNGUIDED_ROUND)
 

@@ -27,7 +27,8 @@ from naslib_diffusion.optimize.generator import (
 from naslib_diffusion.optimize.polish import Polisher
 from naslib_diffusion.optimize.scores import Scores
 from naslib_diffusion.runtime.threads import one_thread
-from naslib_diffusion.spaces.base import Space, sample_some
+from naslib_diffusion.spaces.base import Space
+from naslib_diffusion.spaces.sampling import sample_some
 
 A = TypeVar("A", bound=Hashable)
 
@@ -173,8 +174,12 @@ class Maximizer(Generic[A]):
     def _valid_first(self, scores: Scores[A]) -> Tensor:
         """Return the best of what was scored, distinct and valid."""
         x: Tensor = torch.unique_consecutive(scores.visited()[0], dim=0)
-        x = x[: 8 * self.effort.starts]
-        return x[self.polisher.valid(x)]
+        found = x[:0]
+        for part in torch.split(x, 8 * self.effort.starts):
+            found = torch.cat([found, part[self.polisher.valid(part)]])
+            if len(found) >= self.effort.starts:
+                break
+        return found
 
     def _look_everywhere(
         self, scores: Scores[A], n: int, known: Collection[Hashable], slack: Guide | None

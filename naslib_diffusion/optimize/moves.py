@@ -10,6 +10,7 @@ from torch import Tensor
 
 from naslib_diffusion.optimize.block_moves import BlockMoves
 from naslib_diffusion.spaces.base import AtomBlock, Block, Space, UniformBlock
+from naslib_diffusion.spaces.sampling import sample_some
 
 A = TypeVar("A", bound=Hashable)
 
@@ -77,7 +78,7 @@ class NeighborMoves(Generic[A]):
     def __init__(self, space: Space[A], random: torch.Generator | None = None) -> None:
         self.space, self.random = space, random
         self.continuous = torch.empty(0, dtype=torch.long)
-        (arch,) = space.sample(1, random)
+        (arch,) = sample_some(space, 1, random)
         self.count = len(space.neighbors(arch, random))
 
     def round(self, x: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from naslib_diffusion.spaces.base import (
     UnionBlock,
     count_encodings,
 )
+from naslib_diffusion.spaces.sampling import sample_some
 
 _MAX_ROUNDS = 100  # batches that `sample` draws before it gives up
 _MIN_BATCH = 100
@@ -122,7 +123,7 @@ class Fixed(Generic[A]):
         number = any(not isinstance(b, AtomBlock) or len(b.atoms) > 1 for b in here)
         if not number or not 0 <= value <= 1:
             return column, value
-        x = self.space.encode(self.space.sample(1, torch.Generator().manual_seed(0)))
+        x = self.space.encode(sample_some(self.space, 1, torch.Generator().manual_seed(0)))
         x.view(-1)[column] = value
         own = float(self.space.encode(self.space.decode(x)).view(-1)[column])
         return column, value if abs(own - value) <= _SAME else own
