@@ -23,7 +23,7 @@ from naslib_diffusion.plugins.botorch import optimize_acqf_diffusion
 
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.nasbench201 import Cell
-from naslib_diffusion.tables import load_table
+from naslib_diffusion.tables import TableError, load_table
 
 # --- 1. The space. It says what an architecture is, and turns it into a tensor and back. -------
 space = NASBench201()
@@ -72,6 +72,9 @@ if __name__ == "__main__":
     torch.manual_seed(0)
     chosen: Callable[[Cell], float] = formula
     if arguments.table:
-        chosen = load_table(arguments.table, space, "cifar100_test_200").__getitem__
+        try:
+            chosen = load_table(arguments.table, space, "cifar100_test_200").__getitem__
+        except TableError as error:
+            parser.error(str(error))
     best, value = max(search(chosen, arguments.evaluations), key=lambda pair: pair[1])
     print(f"best cell, {value:.2f}: {best}")

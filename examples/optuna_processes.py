@@ -9,8 +9,9 @@ Run it as often as you like, at the same time, on all machines that reach the st
 
 from __future__ import annotations
 
+import argparse
 import math
-import sys
+from pathlib import Path
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
@@ -19,10 +20,15 @@ from optuna.storages.journal import JournalFileBackend
 from naslib_diffusion import DiffusionNAGSampler
 
 OPERATIONS = ("conv", "skip", "pool", "none")
+FILES = ("journal:", "sqlite:///")
+"""How the names of storages begin that are files."""
 
 
 def open_storage(url: str) -> BaseStorage:
     """Return the storage; a journal is a file, also on a network file system."""
+    for scheme in FILES:
+        if url.startswith(scheme):
+            Path(url.removeprefix(scheme)).parent.mkdir(parents=True, exist_ok=True)
     if url.startswith("journal:"):
         return JournalStorage(JournalFileBackend(url.removeprefix("journal:")))
     # a worker that stops to report is given up after a minute: its trial counts as failed
@@ -50,4 +56,8 @@ def main(url: str, trials: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("storage", help="journal:FILE, or a database as SQLAlchemy names it")
+    parser.add_argument("trials", type=int, nargs="?", default=30)
+    arguments = parser.parse_args()
+    main(arguments.storage, arguments.trials)

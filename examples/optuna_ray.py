@@ -6,7 +6,7 @@ process that calls `fit`. Trials that run at the same time never get the same ar
 
 from __future__ import annotations
 
-import sys
+import argparse
 
 import ray
 from ray import tune
@@ -24,7 +24,7 @@ def train(config: dict[str, object]) -> dict[str, float]:
     return {"loss": 3.0 - operations.count("conv") + abs(int(str(config["width"])) - 64) / 64}
 
 
-def main(trials: int = 20) -> None:
+def main(trials: int) -> None:
     """Search, and print the best configuration."""
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     sampler = DiffusionNAGSampler(seed=0, n_startup_trials=5)
@@ -51,4 +51,6 @@ def main(trials: int = 20) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("trials", type=int, nargs="?", default=20)
+    main(parser.parse_args().trials)

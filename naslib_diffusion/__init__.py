@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from naslib_diffusion.diffusion import guide_on
     from naslib_diffusion.optimize import GuidedGenerator, SpaceExhausted
     from naslib_diffusion.plugins.optuna import DiffusionNAGSampler
     from naslib_diffusion.search import Search
@@ -24,11 +25,19 @@ _LAZY = {
     "GuidedGenerator": "naslib_diffusion.optimize",
     "Search": "naslib_diffusion.search",
     "SpaceExhausted": "naslib_diffusion.optimize",
+    "guide_on": "naslib_diffusion.diffusion",
 }
 """Public names by the module that defines them: imported on first use, so that importing the
 package is quick and pulls in no host."""
 
-__all__ = ["DiffusionNAGSampler", "GuidedGenerator", "Search", "SpaceExhausted", "__version__"]
+__all__ = [
+    "DiffusionNAGSampler",
+    "GuidedGenerator",
+    "Search",
+    "SpaceExhausted",
+    "__version__",
+    "guide_on",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,9 @@
 """Shared fixtures."""
 
 import os
+import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,3 +33,20 @@ def nasbench201_csv(data_folder: Path) -> Path:
     if not path.is_file():
         pytest.skip(f"{path} is missing")
     return path
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """Variables of a process that imports what this one can: this package, modules of tests."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let processes be interrupted though SIGINT is ignored here, as in a script's background.
+
+    They inherit that it is ignored, not a handler.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -84,7 +84,9 @@ class _Constructors(TorchFunctionMode):
 def _lists_as_tensors(index: Any) -> Any:
     if isinstance(index, tuple):
         return tuple(map(_lists_as_tensors, index))
-    return torch.tensor(index) if isinstance(index, list) and index else index
+    if isinstance(index, list):
+        return torch.tensor(index) if index else torch.zeros(0, dtype=torch.long)
+    return index
 
 
 def _call(func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:

@@ -44,6 +44,10 @@ def sample(space, n):
     return space.sample(n, torch.Generator().manual_seed(0))
 
 
+FEW = Subset(CELLS, list(dict.fromkeys(sample(CELLS, 60))))
+"""Searched in a tenth of the time: the simulated device is slow."""
+
+
 @pytest.fixture
 def device():
     with simulated() as there:
@@ -97,7 +101,7 @@ def go(search, rounds=2):
 @pytest.mark.parametrize("name", PRIORS)
 def test_priors_move_with_the_search(device, name):
     prior: Prior = PRIORS[name]()
-    there = Search(CELLS, "gp", BRIEF, prior=[prior], device=device, seed=0, candidates=4)
+    there = Search(FEW, "gp", BRIEF, prior=[prior], device=device, seed=0, candidates=4)
     assert len(go(there)) == 3
     x = CELLS.encode(sample(CELLS, 2))
     assert prior(x).device.type == "cpu", "it stays itself where it was"
@@ -106,7 +110,7 @@ def test_priors_move_with_the_search(device, name):
 def test_several_priors_and_objectives(device):
     priors = [[earlier(CELLS), task_kernel()], [MetaSurrogate.load("default", CELLS)]]
     search = ParetoSearch(
-        CELLS,
+        FEW,
         ["maximize", "minimize"],
         strategy=BRIEF,
         priors=priors,
@@ -139,7 +143,7 @@ def test_surrogates_and_acquisition_functions(device, surrogate, acquisition):
         assert len(go(search)) == 3
 
 
-@pytest.mark.parametrize("repeats", [False, True])
+@pytest.mark.parametrize("repeats", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("strategy", ["guided", "mutation"])
 def test_continua_constraints_and_repeats(device, strategy, repeats):
     space = ProductSpace([Categorical(["a", "b", "c"]), Real(0, 1)])
@@ -153,7 +157,7 @@ def test_continua_constraints_and_repeats(device, strategy, repeats):
 
 
 @pytest.mark.parametrize(
-    "space", [MobileNetV3(), NASBenchGraph(), Subset(SMALL, list(SMALL)[:40])]
+    "space", [CELLS, MobileNetV3(), NASBenchGraph(), Subset(SMALL, list(SMALL)[:40])]
 )
 def test_every_space(device, space):
     assert (
@@ -229,8 +233,8 @@ def test_sampler_on_a_space(device):
     settings = {"seed": 0, "n_startup_trials": 1, "candidates": 8, "device": device}
     for option in ({}, {"prior_studies": [earlier_study]}, {"space": space}):
         study = optuna.create_study(sampler=DiffusionNAGSampler(**settings, **option))
-        study.optimize(objective, 3)
-        assert len(study.trials) == 3
+        study.optimize(objective, 2)  # the first at random
+        assert len(study.trials) == 2
 
 
 def test_sampler_on_cells(device):
@@ -238,8 +242,8 @@ def test_sampler_on_cells(device):
         seed=0, n_startup_trials=1, candidates=4, device=device, space=CELLS
     )
     study = optuna.create_study(sampler=sampler)
-    study.optimize(lambda trial: float(len(str(suggest(trial, CELLS)))), 3)
-    assert len(study.trials) == 3
+    study.optimize(lambda trial: float(len(str(suggest(trial, CELLS)))), 2)
+    assert len(study.trials) == 2
 
 
 def objective(trial):

@@ -19,8 +19,11 @@ from botorch.utils.multi_objective.hypervolume import Hypervolume
 from botorch.utils.multi_objective.pareto import is_non_dominated
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from naslib_diffusion.benchmarks.harness.common import (
+    CELLS,
     data_option,
     load_task,
+    need_files,
+    need_tables,
     out_option,
     run_all,
     save,
@@ -184,8 +187,8 @@ def main(
     processes: int,
 ) -> None:
     """Share of the table's hypervolume against evaluations, the same model for all but NSGA-II."""
-    if data is None:
-        raise click.UsageError("name the folder of nasbench201.csv.gz, --data")
+    data = need_files(data, CELLS)
+    need_tables([column for task in tasks or TASKS for column in TASKS[task][:2]], data)
     chosen = methods or ("diffusion", "local_search", "NSGA-II")
     panels: dict[str, dict[str, np.ndarray[tuple[int, int], np.dtype[np.float64]]]] = {}
     rows: list[dict[str, object]] = []

@@ -26,8 +26,9 @@ from naslib_diffusion.diffusion import (
     karras_sigmas,
     sample_ancestral,
 )
+from naslib_diffusion.diffusion.denoising import Guidance
 from naslib_diffusion.diffusion.quality import draw
-from naslib_diffusion.optimize.generator import PROBES, Guidance, upper_deviation
+from naslib_diffusion.optimize.generator import PROBES, upper_deviation
 from naslib_diffusion.runtime.files import write_atomically
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.surrogates import GaussianProcess, ObjectiveScale

@@ -12,6 +12,7 @@ from naslib_diffusion.benchmarks.harness.common import (
     VALIDATION_TASKS,
     data_option,
     load_task,
+    need_tables,
     out_option,
     run_all,
     save,
@@ -82,6 +83,7 @@ def main(
     """Evaluations until the best cell of a table: 10 random cells, then one at a time."""
     tasks = tasks or (*(TEST_COLUMNS if data else ()), *VALIDATION_TASKS)
     methods = methods or ("guided", "mutation", "random")
+    need_tables(tasks, data)
     jobs = [
         (task, data, method, seed, budget)
         for task in tasks

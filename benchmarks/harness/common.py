@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import functools
+import importlib.util
 import json
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +21,14 @@ from tqdm import tqdm
 
 from naslib_diffusion import __version__
 from naslib_diffusion.spaces import NASBench201
-from naslib_diffusion.tables import Direction, Table, benchmark, load_table, with_equality
+from naslib_diffusion.tables import (
+    Direction,
+    Table,
+    TableError,
+    benchmark,
+    load_table,
+    with_equality,
+)
 
 T = TypeVar("T")
 
@@ -41,6 +49,8 @@ HARDWARE_HELD_OUT = (
 """Costs, to be minimised: columns on which settings were chosen, and those that were looked at
 once, afterwards."""
 ORACLE_ROWS = 1000
+CELLS = "nasbench201.csv.gz"
+"""File of the measurements of all cells."""
 
 data_option = click.option(
     "--data",
@@ -49,25 +59,68 @@ data_option = click.option(
     help="Folder with nasbench201.csv.gz (columns cifar10_test_200, cifar100_test_200); "
     "or set NASLIB_DIFFUSION_DATA.",
 )
+
+
+def _made(context: click.Context, parameter: click.Parameter, folder: Path | None) -> Path | None:
+    """Make a folder at once: where it cannot be, that must not show after hours."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 out_option = click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
+    callback=_made,
     help="Folder for the results as CSV and JSON; they are only printed unless told.",
 )
 
 
 @functools.cache
 def load_task(task: str, data: Path | None) -> Table[Any]:
-    """Return a table by name: a benchmark's, or a column of `data/nasbench201.csv.gz`."""
-    if "/" in task:
-        return benchmark(task)
-    if data is None:
-        raise click.UsageError(
-            f"{task} is a column of nasbench201.csv.gz: name its folder, --data"
-        )
+    """Return a table by name: a benchmark's, or a column of `data/nasbench201.csv.gz`.
+
+    Raises:
+        click.UsageError: if there is no such table, or its package or file is missing.
+    """
     cost = task in HARDWARE_TUNED + HARDWARE_HELD_OUT
     direction: Direction = "minimize" if cost else "maximize"
-    return with_equality(load_table(data / "nasbench201.csv.gz", NASBench201(), task, direction))
+    try:
+        if "/" in task:
+            return benchmark(task)
+        path = need_files(data, CELLS) / CELLS
+        return with_equality(load_table(path, NASBench201(), task, direction))
+    except TableError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def need_tables(tasks: Iterable[str], data: Path | None) -> None:
+    """Load tables before anything starts, so that what is missing is said at once."""
+    for task in tasks:
+        load_task(task, data)
+
+
+def need_files(data: Path | None, *names: str) -> Path:
+    """Return the folder of tables if it has these files.
+
+    Raises:
+        click.UsageError: if it was not named, or lacks one.
+    """
+    if data is None:
+        raise click.UsageError(f"this needs {', '.join(names)}: name the folder, --data")
+    for name in names:
+        if not (data / name).is_file():
+            raise click.UsageError(f"--data {data} has no {name}")
+    return data
+
+
+def need_modules(extra: str, *names: str) -> None:
+    """Raise click.UsageError that says how to get a module, if one cannot be imported."""
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            raise click.UsageError(
+                f"{name} is not installed: pip install 'naslib-diffusion[{extra}]'"
+            )
 
 
 def run_all(

@@ -17,7 +17,7 @@ from typing import Any
 import click
 import numpy as np
 from matplotlib.figure import Figure
-from naslib_diffusion.benchmarks.harness.common import save, show
+from naslib_diffusion.benchmarks.harness.common import CELLS, need_files, save, show
 from naslib_diffusion.plugins.naslib import compat
 from naslib_diffusion.plugins.naslib.configuration import read_config
 from naslib_diffusion.plugins.naslib.dataset_api import table_api
@@ -297,6 +297,7 @@ def main(
         for method in TIMED
         if method in methods
     ]
+    need_files(data, CELLS)
     folder = out / "runs"
     folder.mkdir(parents=True, exist_ok=True)
     todo = (
@@ -304,10 +305,19 @@ def main(
         if report_only
         else [job for job in [*jobs, *timing] if not (folder / job.file).exists()]
     )
+    if todo:
+        _need_naslib()
     for job in tqdm(todo, desc="searches"):
-        result = search(job, data / "nasbench201.csv.gz")
+        result = search(job, data / CELLS)
         write_atomically(folder / job.file, (json.dumps(result) + "\n").encode())
     _report(out, _load(folder, jobs), _load(folder, timing), predictors)
+
+
+def _need_naslib() -> None:
+    try:
+        compat.load("naslib.utils")
+    except compat.NaslibMissing as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _load(folder: Path, jobs: Sequence[Job]) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from typing import Any
 import click
 import optuna
 import torch
-from naslib_diffusion.benchmarks.harness.common import run_all, save, show
+from naslib_diffusion.benchmarks.harness.common import CELLS, need_files, run_all, save, show
 from naslib_diffusion.benchmarks.hosts.optuna_extra import pareto, speed, study
 from naslib_diffusion.benchmarks.hosts.optuna_peers import EngineSampler
 from naslib_diffusion.benchmarks.hosts.optuna_tasks import TASKS, load
@@ -211,6 +211,8 @@ def main(
         names = ", ".join(f"{name} ({extra})" for name, extra in missing.items())
         click.echo(f"left out, since they are not installed: {names}")
     parts = parts or ("quality",)
+    if "pareto" in parts:
+        need_files(data, CELLS)
     samplers = samplers or (*(n for n in SAMPLERS if n not in missing), "diffusion-space")
     if "quality" in parts:
         quality(out, patterns, samplers, seeds, trials, processes)

@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import click
 import optuna
 import torch
 from botorch.utils.multi_objective.hypervolume import Hypervolume
+from naslib_diffusion.benchmarks.harness.common import CELLS, need_files
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from tqdm import tqdm
 
@@ -40,9 +40,7 @@ def pareto(
 
     Objectives are scaled to [0, 1] over the table; the worst values are the reference.
     """
-    if data is None:
-        raise click.UsageError("part pareto needs nasbench201.csv.gz: name its folder, --data")
-    with gzip.open(data / "nasbench201.csv.gz", "rt") as file:
+    with gzip.open(need_files(data, CELLS) / CELLS, "rt") as file:
         rows = list(csv.DictReader(file))
     space = NASBench201()
     values = torch.tensor(

@@ -9,8 +9,10 @@ from typing import Any
 import click
 import numpy as np
 from naslib_diffusion.benchmarks.harness.common import (
+    CELLS,
     data_option,
     load_task,
+    need_files,
     out_option,
     run_all,
     save,
@@ -18,6 +20,7 @@ from naslib_diffusion.benchmarks.harness.common import (
 from naslib_diffusion.benchmarks.harness.common import show as show_table
 from naslib_diffusion.benchmarks.harness.curves import save_curves
 from naslib_diffusion.benchmarks.harness.searching import best_so_far
+from naslib_diffusion.benchmarks.paper.ofa import FILE as PREDICTOR
 from naslib_diffusion.benchmarks.paper.ofa import AccuracyPredictor
 from numpy.typing import NDArray
 from scipy.stats import wilcoxon
@@ -31,6 +34,8 @@ TASKS = {
     "nasbench201": "CIFAR-100 / NAS-Bench-201, test accuracy (%)",
     "mobilenetv3": "ImageNet / MobileNetV3 at 224, predicted accuracy (%)",
 }
+NEEDS = {"nasbench201": CELLS, "mobilenetv3": PREDICTOR}
+"""File that each needs."""
 CHECKPOINTS = (20, 50, 100)
 INITIAL = 10
 NOTE = "p: Wilcoxon's signed-rank test against guided, paired by seed, two-sided"
@@ -122,8 +127,7 @@ def main(
     processes: int,
 ) -> None:
     """Best value against evaluations, by surrogate and strategy; 10 random starts, then singly."""
-    if data is None:
-        raise click.UsageError("name the folder of nasbench201.csv.gz and the predictor, --data")
+    data = need_files(data, *(NEEDS[task] for task in tasks or TASKS))
     for task in tasks or TASKS:
         panels: dict[str, dict[str, Floats]] = {}
         rows: list[dict[str, object]] = []

@@ -11,6 +11,7 @@ from naslib_diffusion.benchmarks.harness.common import (
     TEST_COLUMNS,
     data_option,
     load_task,
+    need_tables,
     out_option,
     run_all,
     save,
@@ -79,6 +80,7 @@ def main(
     processes: int,
 ) -> None:
     """Test accuracy of 1,000 distinct generated cells, the surrogate fitted on few random ones."""
+    need_tables(TEST_COLUMNS, data)
     jobs = [
         (task, data, observe, oversample, seed) for task in TEST_COLUMNS for seed in range(seeds)
     ]

@@ -34,6 +34,7 @@ from naslib_diffusion.benchmarks.engine.networks_guided import (
 from naslib_diffusion.benchmarks.harness.common import (
     TEST_COLUMNS,
     data_option,
+    need_tables,
     out_option,
     run_all,
     save,
@@ -82,6 +83,8 @@ def main(
     With --out, each network and its figures are kept in a folder there, so that the same command
     goes on where it was stopped. With --data, NAS-Bench-201 networks guide as in Table 1, too.
     """
+    if data is not None:
+        need_tables(TEST_COLUMNS, data)
     torch.set_num_threads(1)
     precision = "bf16" if bf16 else "32"
     cases = [

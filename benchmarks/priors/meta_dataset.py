@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 import torch
+from naslib_diffusion.benchmarks.harness.common import need_modules
 from naslib_diffusion.benchmarks.priors.image_tasks import (
     ImageTask,
     TaskSpec,
@@ -152,6 +153,7 @@ def main(
     if table is not None:
         click.echo(f"{table}: {join_results(out, table)} trainings")
         return
+    need_modules("bench", "sklearn")
     specs = draw_specs(count, seed)
     out.mkdir(parents=True, exist_ok=True)
     _write_specs(out / "tasks.csv", specs)

@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 import torch
-from naslib_diffusion.benchmarks.harness.common import data_option, load_task
+from naslib_diffusion.benchmarks.harness.common import data_option, load_task, need_files
 from naslib_diffusion.benchmarks.priors.cell_places import cell_places
 from torch import Tensor
 
@@ -29,6 +29,9 @@ from naslib_diffusion.surrogates.posterior import squared_distances
 from naslib_diffusion.tables.nasbenchgraph import GRAPHS
 from naslib_diffusion.transfer.adapted import Residual
 from naslib_diffusion.transfer.meta import MetaConfig, MetaSurrogate
+
+CELL_SOURCES = ("transnasbench101_micro.csv.gz", "metad2a_tasks.csv.gz")
+"""Files of the tables that the prior of NAS-Bench-201 is learned from."""
 
 CLASSES = 1000
 """Of ImageNet, by which MetaD2A's tasks are described."""
@@ -85,7 +88,7 @@ def scene_belief(data: Path, everywhere: Sequence[Tensor]) -> tuple[Tensor, Tens
     """Return mean and deviation of class_scene at all cells, standardised over them."""
     space = NASBench201()
     kinds: dict[str, tuple[Cell, list[float]]] = {}
-    for row in read_rows(data / "transnasbench101_micro.csv.gz"):
+    for row in read_rows(data / CELL_SOURCES[0]):
         cell = Cell(ast.literal_eval(row["arch"]))
         kinds.setdefault(space.canonical(cell), (cell, []))[1].append(float(row["class_scene"]))
     values = torch.tensor([sum(v) / len(v) for _, v in kinds.values()], dtype=torch.double)
@@ -102,7 +105,7 @@ def scene_belief(data: Path, everywhere: Sequence[Tensor]) -> tuple[Tensor, Tens
 
 def subsets_belief(data: Path, everywhere: Sequence[Tensor]) -> Tensor:
     """Return the mean of the ImageNet subsets at all cells, standardised over them."""
-    space, rows = NASBench201(), read_rows(data / "metad2a_tasks.csv.gz")
+    space, rows = NASBench201(), read_rows(data / CELL_SOURCES[1])
     groups = describe([space.parse(row["arch"]) for row in rows])
     classes = torch.zeros(len(rows), CLASSES, dtype=torch.double)
     for row, content in zip(classes, rows, strict=True):
@@ -198,10 +201,9 @@ def main(data: Path | None, space: str, seed: int, out: Path) -> None:
     torch.set_num_threads(1)
     facts: dict[str, Any] = {"seed": seed}
     if space == "nasbench201":
-        if data is None:
-            raise click.UsageError("name the folder of the tables: --data")
+        data = need_files(data, *CELL_SOURCES)
         network, teacher = train_cells(data, seed), cell_teacher(data)
-        facts["tables"] = ["transnasbench101_micro.csv.gz: class_scene", "metad2a_tasks.csv.gz"]
+        facts["tables"] = [f"{CELL_SOURCES[0]}: class_scene", CELL_SOURCES[1]]
     else:
         network, teacher = train_graphs(seed), graph_teacher()
         facts["tables"] = [f"nasbenchgraph/{graph}" for graph in graph_sources()]

@@ -10,17 +10,20 @@ import click
 import numpy as np
 import torch
 from naslib_diffusion.benchmarks.harness.common import (
+    CELLS,
     ORACLE_ROWS,
     TEST_COLUMNS,
     data_option,
     load_task,
+    need_files,
+    need_tables,
     out_option,
     run_all,
     save,
     show,
 )
 from naslib_diffusion.benchmarks.harness.searching import best_so_far, evaluations_until
-from naslib_diffusion.benchmarks.priors.meta_prior import train_cells, train_graphs
+from naslib_diffusion.benchmarks.priors.meta_prior import CELL_SOURCES, train_cells, train_graphs
 from torch import Tensor
 
 from naslib_diffusion import GuidedGenerator, Search
@@ -216,8 +219,10 @@ def main(
 ) -> None:
     """Generation and search with meta-surrogates that are trained anew for each seed."""
     parts = parts or PARTS
-    if data is None and set(parts) & {"table1", "table2"}:
-        raise click.UsageError("tables 1 and 2 need the folder of the tables: --data")
+    if set(parts) & {"table1", "table2"}:
+        data = need_files(data, CELLS, *CELL_SOURCES)
+    if "graphs" in parts:
+        need_tables([f"nasbenchgraph/{graph}" for graph in GRAPHS], None)
     if "table2" in parts and data is not None:
         rows = table2_rows(data, priors or PRIORS, seeds, budget, processes)
         show(f"Evaluations until the best cell of the table, {seeds} seeds", rows)

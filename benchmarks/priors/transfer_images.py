@@ -7,7 +7,13 @@ from pathlib import Path
 
 import click
 import torch
-from naslib_diffusion.benchmarks.harness.common import out_option, run_all, save, show
+from naslib_diffusion.benchmarks.harness.common import (
+    need_modules,
+    out_option,
+    run_all,
+    save,
+    show,
+)
 from naslib_diffusion.benchmarks.priors.dataset_aware import load_tasks, meta_option
 from naslib_diffusion.benchmarks.priors.image_tasks import fashion_option, scaled, source_images
 
@@ -150,6 +156,8 @@ def main(
     No prior knows the source of images. Each search picks its best by the validation images, and
     that one is measured on test images that no search has seen.
     """
+    if source == "digits":
+        need_modules("bench", "sklearn")
     budgets = dict.fromkeys(priors or PRIORS, guided_budget) | {RANDOM: random_budget}
     learned = learn(source, fashion, meta) if {"images", "both"} & budgets.keys() else None
     given = {"epochs": epochs, "channels": channels, "cells": cells, "crop": crop}

@@ -138,6 +138,10 @@ def _refuse_existing(out: Path, force: bool) -> None:
         raise UserError(f"{out} is a folder; --out must be a file")
     if os.path.lexists(out) and not force:
         raise UserError(f"{out} exists already; --force overwrites it")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror}") from None
 
 
 def _table(source: dict[str, Any]) -> Table[Any] | None:
@@ -226,7 +230,6 @@ def _write(out: Path, columns: dict[str, list[Any]]) -> None:
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(out, buffer.getvalue().encode())
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +60,15 @@ def naslib(
     from naslib_diffusion.plugins.naslib.settings import ConfigError
     from naslib_diffusion.plugins.naslib.spaces import UnsupportedSpace
 
-    with tqdm(desc="epochs", disable=quiet) as bar:
+    bar: Any = None  # it begins with the search: what is missing is said before
+    with contextlib.ExitStack() as closing:
 
         def progress(done: int, total: int, best: float) -> None:
+            nonlocal bar
+            if bar is None:
+                bar = closing.enter_context(tqdm(desc="epochs", disable=quiet))
             bar.total, bar.n = total, done
-            bar.set_postfix_str(f"validation {best:.4g}")
+            bar.set_postfix_str("" if math.isnan(best) else f"validation {best:.4g}")
 
         try:
             outcome = run(
@@ -71,7 +77,8 @@ def naslib(
         except (ConfigError, NaslibMissing, UnsupportedSpace) as error:
             raise UserError(str(error)) from None
         except KeyboardInterrupt:
-            raise Interrupted(f"{bar.n} epochs are done; go on with --resume") from None
+            done = 0 if bar is None else bar.n
+            raise Interrupted(f"{done} epochs are done; go on with --resume") from None
     if not quiet:
         _show(outcome)
 

@@ -272,6 +272,7 @@ def _run(
     """Run the search; on Ctrl-C say what is saved."""
     from naslib_diffusion.commands.terminal import Progress
     from naslib_diffusion.runs import Results, TrialLog, run
+    from naslib_diffusion.transfer.priors import load_priors
 
     start, resumed = time.perf_counter(), sum(map(len, saved.values()))
     with (
@@ -284,7 +285,8 @@ def _run(
             progress.advance(evaluation)
 
         try:
-            trials = run(settings, table, saved, record)
+            prior = load_priors(settings.priors, table.space, settings.direction)
+            trials = run(settings, table, saved, record, prior)
         except KeyboardInterrupt:
             total = settings.budget * settings.seeds
             raise Interrupted(

@@ -1,6 +1,7 @@
 """Diffusion over encoded architectures: noise schedules, denoisers, guidance and samplers."""
 
 from naslib_diffusion.diffusion.config import NetworkConfig, TrainConfig
+from naslib_diffusion.diffusion.decoded import guide_on
 from naslib_diffusion.diffusion.exact import Denoiser, ExactDenoiser, score
 from naslib_diffusion.diffusion.guidance import (
     EstimateGuidance,
@@ -37,6 +38,7 @@ __all__ = [
     "TiltGuidance",
     "TrainConfig",
     "geometric_sigmas",
+    "guide_on",
     "karras_sigmas",
     "sample_ancestral",
     "sample_dpmpp_2m",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from naslib_diffusion.diffusion.exact import Denoiser
+from naslib_diffusion.diffusion.exact import Denoiser, Sigma
 from naslib_diffusion.diffusion.guidance import Guide, Linearized
 from naslib_diffusion.diffusion.network import ScoreNetwork
 from naslib_diffusion.diffusion.resampling import sample_twisted
@@ -21,7 +21,14 @@ from naslib_diffusion.runtime.devices import TYPICAL_POINTS
 from naslib_diffusion.runtime.graphs import capture
 from naslib_diffusion.spaces.base import Space
 
-Guidance = Callable[[Denoiser, Guide, Tensor], Denoiser]
+PLAIN = 2
+"""Batches before a recording, which takes about as long as so many."""
+PADDED = 8192
+"""Batches on a card are filled up to a power of two, if it is no larger: they cost the same, and
+one recording serves many."""
+
+Guidance = Callable[[Denoiser, Guide, Any], Denoiser]
+"""Makes a guided denoiser of (denoiser, guide, scale), the scale being a scalar tensor."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,7 @@ class _Plan:
     resample: bool
     strength: Tensor
     """A scalar on the device; changes between calls."""
+    uses: int = 1
     run: Callable[[], Tensor] | None = None
     """Has been recorded, or has not."""
 
@@ -61,8 +69,8 @@ class Denoising:
     """Draws noise and denoises it, guided or not.
 
     It computes in the denoiser's own precision (its `dtype`; double if it has none), draws noise
-    where it computes, and never makes a card wait. On a card, a loop that is run a second time
-    for the same guide is recorded as a CUDA graph; results are those of the plain loop.
+    where it computes, and never makes a card wait. On a card, a loop that is run for the same
+    guide `PLAIN` times is recorded as a CUDA graph; results are those of the plain loop.
 
     Args:
         denoiser: maps (`x`: `B x *shape`, `sigma`: float) to `B x *shape`.
@@ -85,6 +93,10 @@ class Denoising:
         random: torch.Generator,
     ) -> None:
         self.denoiser, self.shape, self.sigmas = denoiser, shape, sigmas.cpu()
+        self._first = float(self.sigmas[0])
+        self._estimate = denoiser
+        if device.type == "cuda" and isinstance(denoiser, ScoreNetwork):
+            self._estimate = in_bf16(denoiser)
         self.sampler, self.guidance = sampler, guidance
         self.device, self.random = device, random
         self.dtype: torch.dtype = getattr(denoiser, "dtype", torch.double)
@@ -102,10 +114,12 @@ class Denoising:
         """Return a new plan, or the last one, recorded by now, if it serves."""
         last = self._last
         if last and last.guide is guide and last.resample == resample and last.rows >= rows:
-            if last.run is None and self._recordable(guide):
-                run = capture(partial(self._loop, last), self.random)
-                last = _Plan(last.rows, guide, resample, last.strength, run)
+            if last.run is None and last.uses >= PLAIN and self._recordable(guide):
+                last = replace(last, run=capture(partial(self._loop, last), self.random))
+            last = replace(last, uses=last.uses + 1)
         else:
+            if self.device.type == "cuda" and rows <= PADDED:
+                rows = 2 ** (rows - 1).bit_length()
             strength = torch.zeros((), dtype=self.dtype, device=self.device)
             last = _Plan(rows, guide, resample, strength)
         self._last = last if self.device.type == "cuda" else None
@@ -123,23 +137,31 @@ class Denoising:
     @torch.no_grad()
     def _loop(self, plan: _Plan) -> Tensor:
         """Draw noise and denoise it, step by step."""
-        mixed = self.device.type == "cuda" and isinstance(self.denoiser, ScoreNetwork)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed, cache_enabled=False):
-            sigma = float(self.sigmas[0])
-            shape = (plan.rows, *self.shape)
-            middle = torch.full(shape, 0.5, dtype=self.dtype, device=self.device)
-            middle = self.denoiser(middle, sigma)
-            x = middle + sigma * randn_like(middle, self.random)
-            if plan.guide is None:
-                return self.sampler(self.denoiser, x, self.sigmas, generator=self.random)
-            if plan.resample:
-                return sample_twisted(
-                    self.denoiser,
-                    plan.guide,
-                    x,
-                    self.sigmas,
-                    scale=plan.strength,
-                    generator=self.random,
-                )
-            guided = self.guidance(self.denoiser, plan.guide, plan.strength)
-            return self.sampler(guided, x, self.sigmas, generator=self.random)
+        shape = (plan.rows, *self.shape)
+        middle = torch.full(shape, 0.5, dtype=self.dtype, device=self.device)
+        middle = self._estimate(middle, self._first)
+        x = middle + self._first * randn_like(middle, self.random)
+        if plan.guide is None:
+            return self.sampler(self._estimate, x, self.sigmas, generator=self.random)
+        if plan.resample:
+            return sample_twisted(
+                self._estimate,
+                plan.guide,
+                x,
+                self.sigmas,
+                scale=plan.strength,
+                generator=self.random,
+            )
+        guided = self.guidance(self._estimate, plan.guide, plan.strength)
+        return self.sampler(guided, x, self.sigmas, generator=self.random)
+
+
+def in_bf16(network: ScoreNetwork) -> Denoiser:
+    """Return a network that computes in mixed precision; its guide does not."""
+
+    def estimate(x: Tensor, sigma: Sigma) -> Tensor:
+        with torch.autocast(x.device.type, torch.bfloat16, cache_enabled=False):
+            out: Tensor = network(x, sigma)
+        return out
+
+    return estimate

@@ -83,8 +83,8 @@ class ExactDenoiser:
             raise ValueError(
                 f"the law of space {name!r} does not factorise: give a trained denoiser"
             )
-        self._blocks, self._dtype = blocks, dtype
-        groups = _group(blocks)
+        self._blocks = blocks
+        groups = grouped(blocks)
         order = torch.cat([index.flatten() for index, _ in groups])
         if not torch.equal(order.sort().values, torch.arange(len(order))):
             raise ValueError("blocks must cover the flattened encoding once, without gaps")
@@ -96,7 +96,7 @@ class ExactDenoiser:
 
     def to(self, device: torch.device | str) -> ExactDenoiser:
         """Return the same on another device."""
-        return ExactDenoiser(self._blocks, device, self._dtype)
+        return ExactDenoiser(self._blocks, device, self.dtype)
 
     def __call__(self, x: Tensor, sigma: Sigma) -> Tensor:
         """Return the posterior mean, `B x *shape`, differentiable in `x`.
@@ -121,7 +121,7 @@ def suitable_precision(space: Space[Any]) -> torch.dtype:
     return torch.double if continuous else torch.float
 
 
-def _group(blocks: Sequence[Block]) -> list[tuple[Tensor, Block]]:
+def grouped(blocks: Sequence[Block]) -> list[tuple[Tensor, Block]]:
     """Collect blocks that differ in place only: pairs of columns (`G x width`) and one of them."""
     groups: list[tuple[list[int], Block]] = []
     for block in blocks:

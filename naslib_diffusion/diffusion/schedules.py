@@ -18,12 +18,16 @@ SIGMA_MIN, SIGMA_MAX = 0.1, 5.0
 
 
 def randn_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Draw normal noise shaped like `x`, where the generator is.
+    """Draw normal noise shaped like `x`, in its precision and layout, where the generator is.
 
-    It is drawn in the order in which `x` lies in memory. A generator on the CPU gives the same
-    noise to all devices, for which a card has to wait.
+    A generator on the CPU gives the same noise in all precisions and layouts and on all devices,
+    for which a card has to wait. One on a card draws in the order in which `x` lies in memory.
     """
-    noise = torch.empty_like(x, device=x.device if generator is None else generator.device)
+    device = x.device if generator is None else generator.device
+    if device.type == "cpu":
+        noise = torch.randn(x.shape, dtype=torch.double, device=device, generator=generator)
+        return torch.empty_like(x).copy_(noise)
+    noise = torch.empty_like(x, device=device)
     noise.as_strided((noise.numel(),), (1,)).normal_(generator=generator)
     return noise.to(x.device)
 

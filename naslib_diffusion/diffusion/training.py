@@ -18,9 +18,11 @@ from torch import Tensor
 
 from naslib_diffusion.diffusion.config import NetworkConfig, TrainConfig, noise_levels
 from naslib_diffusion.diffusion.exact import Sigma
+from naslib_diffusion.diffusion.law import UniformLaw, listable
 from naslib_diffusion.diffusion.network import SIGMA_DATA, ScoreNetwork
 from naslib_diffusion.diffusion.processes import Local, Processes
 from naslib_diffusion.diffusion.state import TrainingState, load_state, save_state
+from naslib_diffusion.runtime.graphs import capture
 from naslib_diffusion.spaces.base import Space
 
 SUPPORT_DRAWS = 20_000
@@ -55,18 +57,32 @@ class Trained:
 
 
 Source = Callable[[int, torch.Generator], Tensor]
-"""Draws clean encodings, `n x N x C`."""
+"""Draws clean encodings, `n x N x C`, where the generator is."""
 Denoise = Callable[[Tensor, Sigma], Tensor]
 
 
-def stream(space: Space[Any]) -> Source:
-    """Return a source that draws uniformly from a space."""
-    return lambda n, random: space.encode(space.sample(n, random)).float()
+def stream(space: Space[Any], device: torch.device) -> Source:
+    """Return a source that draws uniformly from a space: on the device, if its law factorises."""
+    if space.blocks is not None and listable(space.blocks):
+        law = UniformLaw(space.blocks, device)
+        return lambda n, random: law(n, random).view(n, *space.shape)
+
+    def sampled(n: int, random: torch.Generator) -> Tensor:
+        seed = torch.randint(2**62, (), generator=random, device=random.device)
+        archs = space.sample(n, torch.Generator().manual_seed(int(seed)))
+        return space.encode(archs).float().to(device)
+
+    return sampled
 
 
-def from_list(x: Tensor) -> Source:
+def from_list(x: Tensor, device: torch.device) -> Source:
     """Return a source that draws from encodings, `K x N x C`, with replacement."""
-    return lambda n, random: x[torch.randint(len(x), (n,), generator=random)].float()
+    kept = x.to(device)
+
+    def chosen(n: int, random: torch.Generator) -> Tensor:
+        return kept[torch.randint(len(kept), (n,), generator=random, device=device)].float()
+
+    return chosen
 
 
 def score_matching_loss(network: Denoise, x0: Tensor, sigma: Tensor, z: Tensor) -> Tensor:
@@ -141,7 +157,8 @@ class _Run:
     ) -> None:
         self.config, self.processes = config, processes
         x = _examples(space, samples, config.seed)
-        self.source = stream(space) if samples is None else from_list(x)
+        device = processes.device
+        self.source = stream(space, device) if samples is None else from_list(x, device)
         self.settings = _settings(
             space, config, network, x if samples is not None else None, processes.world
         )
@@ -153,7 +170,10 @@ class _Run:
             self.network.parameters(), config.learning_rate, weight_decay=config.weight_decay
         )
         self.wrapped, self.optimizer = processes.setup(self.network, optimizer)
-        self.step, self.share, self.loss = 0, 0.0, math.nan
+        self.step, self.share = 0, 0.0
+        self._loss = torch.tensor(math.nan, device=device)
+        self._inputs: tuple[Tensor, Tensor, Tensor] | None = None
+        self._backward: Callable[[], Tensor] = self._losses_gradient
         self.seconds = self.cpu_seconds = 0.0
 
     def take_step(self) -> None:
@@ -161,20 +181,45 @@ class _Run:
         start, cpu_start = time.perf_counter(), time.process_time()
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
-        x0, sigma, z = self._batch()
-        with self.processes.autocast():
-            loss = score_matching_loss(self.wrapped, x0, sigma, z)
-        self.optimizer.zero_grad()
-        self.processes.backward(loss)
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
+        loss = self._gradient(self._batch())
         self.optimizer.step()
         self._update_average()
         self.step += 1
-        value = float(loss.detach())
-        self.loss = value if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * value
+        self._loss = torch.where(self._loss.isnan(), loss, 0.98 * self._loss + 0.02 * loss)
         self.seconds += time.perf_counter() - start
         self.cpu_seconds += time.process_time() - cpu_start
         self._update_share()
+
+    @property
+    def loss(self) -> float:
+        """Average loss of the last steps; reading it waits for the device."""
+        return float(self._loss)
+
+    def _gradient(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """Compute the loss and its gradient; on a card as a CUDA graph, recorded once."""
+        if self._inputs is None or not self._recorded:
+            self._inputs = batch
+        else:
+            for kept, new in zip(self._inputs, batch, strict=True):
+                kept.copy_(new)
+        if self._recorded and self._backward == self._losses_gradient:
+            self._backward = capture(self._losses_gradient)
+        return self._backward()
+
+    @property
+    def _recorded(self) -> bool:
+        """Whether steps are recorded: those of one process on a card."""
+        return isinstance(self.processes, Local) and self.processes.device.type == "cuda"
+
+    def _losses_gradient(self) -> Tensor:
+        """Return the loss on the present inputs, having set the gradient, clipped."""
+        assert self._inputs is not None
+        self.optimizer.zero_grad()
+        with self.processes.autocast():
+            loss = score_matching_loss(self.wrapped, *self._inputs)
+        self.processes.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
+        return loss.detach()
 
     def state(self) -> TrainingState:
         """Return all that changes."""
@@ -194,18 +239,20 @@ class _Run:
         self.network.load_state_dict(state.network)
         self.average.load_state_dict(state.average)
         self.optimizer.load_state_dict(state.optimizer)
-        self.step, self.loss = state.step, state.loss
+        self.step = state.step
+        self._loss = torch.tensor(state.loss, device=self.processes.device)
         self.seconds, self.cpu_seconds = state.seconds, state.cpu_seconds
         self._update_share()
 
     def _batch(self) -> tuple[Tensor, Tensor, Tensor]:
         """Draw architectures, noise levels and noise: a function of seed, rank and step alone."""
         config, device = self.config, self.processes.device
-        random = torch.Generator().manual_seed(_mix(config.seed, self.processes.rank, self.step))
+        random = torch.Generator(device)
+        random.manual_seed(_mix(config.seed, self.processes.rank, self.step))
         x0 = self.source(config.batch_size, random)
-        sigma = noise_levels(config, torch.rand(config.batch_size, generator=random))
-        z = torch.randn(x0.shape, generator=random)
-        return x0.to(device), sigma.to(device), z.to(device)
+        share = torch.rand(config.batch_size, generator=random, device=device)
+        z = torch.randn(x0.shape, generator=random, device=device)
+        return x0, noise_levels(config, share), z
 
     def _learning_rate(self) -> float:
         """Linear warm-up, then a half cosine to zero."""
@@ -215,8 +262,9 @@ class _Run:
     @torch.no_grad()
     def _update_average(self) -> None:
         weight = 1 - min(self.config.ema, (1 + self.step) / (EMA_WARMUP + self.step))
-        for mean, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
-            mean.lerp_(new, weight)
+        means: list[Tensor] = list(self.average.parameters())
+        news: list[Tensor] = list(self.network.parameters())
+        torch._foreach_lerp_(means, news, weight)
 
     def _update_share(self) -> None:
         share = self.step / self.config.steps

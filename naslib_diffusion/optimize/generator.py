@@ -22,8 +22,8 @@ from naslib_diffusion.optimize.polish import Polisher
 from naslib_diffusion.optimize.scores import Scores
 from naslib_diffusion.runtime.devices import suitable_device
 from naslib_diffusion.runtime.moving import moved
-from naslib_diffusion.runtime.threads import one_thread
-from naslib_diffusion.spaces.base import Space
+from naslib_diffusion.runtime.threads import on_cpu, one_thread
+from naslib_diffusion.spaces.base import NumberedForms, Space
 from naslib_diffusion.spaces.sampling import sample_some
 
 A = TypeVar("A", bound=Hashable)
@@ -87,6 +87,7 @@ class GuidedGenerator(Generic[A]):
         ValueError: if the space does not factorise and no denoiser is given.
     """
 
+    @on_cpu
     def __init__(
         self,
         space: Space[A],
@@ -212,14 +213,17 @@ class GuidedGenerator(Generic[A]):
         while len(pool) < wanted and poor_rounds < max_rounds:
             rows = math.ceil((wanted - len(pool)) / max(share, 0.5))
             rows = min(max(rows, MIN_BATCH), batch_size)
-            share = pool.add(self._draw(rows, tilt)) / rows
+            share = pool.add(self._draw(rows, tilt, pool)) / rows
             if share < 0.5:
                 poor_rounds += 1
                 tilt = tilt and replace(tilt, strength=tilt.strength * (0.5 + share))
 
-    def _draw(self, rows: int, tilt: Tilt | None) -> list[A]:
-        """Denoise one batch and discretise it."""
-        return self.space.decode(self._denoise(rows, tilt).cpu())
+    def _draw(self, rows: int, tilt: Tilt | None, pool: _Pool[A]) -> list[A]:
+        """Denoise one batch and discretise it; on a card, leave out repeats before."""
+        x = self._denoise(rows, tilt)
+        if self.device.type != "cpu":
+            x = pool.fresh(x)
+        return self.space.decode(x.cpu())
 
     @one_thread()
     def denoise(
@@ -277,6 +281,7 @@ class _Pool(Generic[A]):
         self.known = frozenset(known)
         self.unique = unique
         self.archs: dict[Hashable, A] = {}
+        self._taken: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.archs)
@@ -287,6 +292,26 @@ class _Pool(Generic[A]):
         if self.space.size is None or self.unique == "exact":
             return sys.maxsize
         return max(self.space.size - len(self.known), 0)
+
+    def fresh(self, x: Tensor) -> Tensor:
+        """Return those of `B x *shape` that may be new, one for each canonical form.
+
+        All of them if the space does not number its forms. Where it does, no architecture is made
+        of what is left out; those that are returned count as taken.
+        """
+        if self.unique != "canonical" or not isinstance(self.space, NumberedForms):
+            return x
+        if self._taken is None:
+            self._taken = torch.zeros(self.space.size or 0, dtype=torch.bool, device=x.device)
+            taken = [self.space.number(key) for key in (*self.known, *self.archs)]
+            self._taken[taken] = True
+        keys = self.space.keys(x)
+        order = keys.argsort(stable=True)
+        ordered = keys[order]
+        new = ~self._taken[ordered]
+        new[1:] &= ordered[1:] != ordered[:-1]
+        self._taken[keys] = True
+        return x[order[new].sort().values]
 
     def add(self, archs: Sequence[A]) -> int:
         """Add what is new; return how many that were."""

@@ -26,7 +26,7 @@ from naslib_diffusion.optimize.generator import (
 )
 from naslib_diffusion.optimize.polish import Polisher
 from naslib_diffusion.optimize.scores import Scores
-from naslib_diffusion.runtime.threads import one_thread
+from naslib_diffusion.runtime.threads import on_cpu, one_thread
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.spaces.sampling import sample_some
 
@@ -76,6 +76,7 @@ class Maximizer(Generic[A]):
         ValueError: if the law of the space does not factorise and no denoiser is given.
     """
 
+    @on_cpu
     def __init__(
         self,
         space: Space[A],

@@ -11,7 +11,6 @@ from naslib_diffusion.runs.trials import Evaluation
 from naslib_diffusion.search import Search
 from naslib_diffusion.surrogates.prior import Prior
 from naslib_diffusion.tables import Table
-from naslib_diffusion.transfer.priors import load_priors
 
 
 def run(
@@ -19,6 +18,7 @@ def run(
     table: Table[Any],
     saved: Mapping[int, Sequence[Evaluation]],
     record: Callable[[Evaluation], None],
+    prior: Sequence[Prior] = (),
 ) -> list[Evaluation]:
     """Search with every seed; return all evaluations, saved and new.
 
@@ -27,9 +27,9 @@ def run(
         table: where evaluations are looked up.
         saved: finished evaluations of each seed, in order, from an earlier part of the same run.
         record: called with each new evaluation as soon as it is finished.
+        prior: what `settings.priors` names.
     """
     done: list[Evaluation] = []
-    prior = load_priors(settings.priors, table.space, settings.direction)
     for seed in settings.all_seeds:
         done += run_seed(settings, table, seed, saved.get(seed, ()), record, prior)
     return done

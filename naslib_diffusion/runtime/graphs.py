@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-WARM_UP = 2
+WARM_UP = 1
 """Calls before the recording: libraries choose their kernels and workspaces then."""
 
 
@@ -31,14 +31,18 @@ def capture(function: Callable[[], Tensor], *generators: torch.Generator) -> Cal
     with torch.cuda.stream(stream):
         for _ in range(WARM_UP):
             function()
-    torch.cuda.current_stream().wait_stream(stream)
     for generator, state in zip(generators, states, strict=True):
         generator.set_state(state)
     graph = torch.cuda.CUDAGraph()
     for generator in generators:
         graph.register_generator_state(generator)
-    with torch.cuda.graph(graph):
-        result = function()
+    with torch.cuda.stream(stream):  # `torch.cuda.graph` would collect garbage first: slow
+        graph.capture_begin()
+        try:
+            result = function()
+        finally:
+            graph.capture_end()
+    torch.cuda.current_stream().wait_stream(stream)
 
     def replay() -> Tensor:
         graph.replay()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import ParamSpec, TypeVar
 
 import torch
@@ -71,30 +71,34 @@ def one_thread() -> Iterator[None]:
     The engine works in many small steps, for which handing work to threads costs more than the
     work: beside another busy process, two threads were measured up to 50 times slower than one.
     Blocks may be nested, and those of several Python threads may overlap. Inside, there are
-    gradients, whatever the mode of the caller.
+    gradients, and tensors are made on the CPU unless told, whatever the context of the caller.
     """
     _THREADS.enter()
     try:
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad(), _cpu():
             yield
     finally:
         _THREADS.leave()
 
 
 def on_cpu(function: Callable[P, T]) -> Callable[P, T]:
-    """Let a function make its tensors on the CPU, unless told, whatever the user's default is.
-
-    Where they are anyway, it does nothing: PyTorch's own context doubles the time of small steps.
-    """
+    """Let a function make its tensors on the CPU, unless told, whatever the user's default is."""
 
     @functools.wraps(function)
     def inner(*args: P.args, **kwargs: P.kwargs) -> T:
-        if torch.get_default_device().type == "cpu":
-            return function(*args, **kwargs)
-        with torch.device("cpu"):
+        with _cpu():
             return function(*args, **kwargs)
 
     return inner
+
+
+def _cpu() -> AbstractContextManager[object]:
+    """Return a context in which tensors are made on the CPU.
+
+    It does nothing where they are anyway: PyTorch's own doubles the time of small steps.
+    """
+    default = torch.get_default_device().type
+    return nullcontext() if default == "cpu" else torch.device("cpu")
 
 
 @functools.cache

@@ -20,7 +20,7 @@ from naslib_diffusion.optimize.enumeration import catalogue
 from naslib_diffusion.optimize.generator import GuidedGenerator, SpaceExhausted
 from naslib_diffusion.runtime.devices import suitable_device
 from naslib_diffusion.runtime.moving import moved
-from naslib_diffusion.runtime.threads import one_thread
+from naslib_diffusion.runtime.threads import on_cpu, one_thread
 from naslib_diffusion.search.saved import OBJECT, Row, Saved, writable
 from naslib_diffusion.search.strategies import (
     STRATEGIES,
@@ -90,6 +90,7 @@ class Search(Generic[A]):
         ValueError: if an argument is not among the allowed.
     """
 
+    @on_cpu
     def __init__(
         self,
         space: Space[A],
@@ -197,6 +198,7 @@ class Search(Generic[A]):
         for arch in archs:
             self._asked.setdefault(self.space.canonical(arch), arch)
 
+    @on_cpu
     def tell(
         self,
         archs: Sequence[A | str] | A | str,
@@ -301,6 +303,7 @@ class Search(Generic[A]):
             **{name: OBJECT for name, own in objects.items() if own},
         }
 
+    @on_cpu
     def predict(self, arch: A) -> Prediction | None:
         """Return what the last `ask` thought of `arch`; None if that was random."""
         if self._model is None:

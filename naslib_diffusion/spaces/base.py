@@ -199,3 +199,17 @@ class LinearizedFeatures(Protocol):
 
     def linearize_features(self, x: Tensor) -> tuple[tuple[Tensor, ...], FeaturesPullback]:
         """Return the features of `B x *shape`, in any precision, and the way back from them."""
+
+
+@runtime_checkable
+class NumberedForms(Protocol):
+    """A space whose canonical forms are few enough to be numbered, from 0 to below `size`.
+
+    Optional: so repeats are found on the device, before architectures are made.
+    """
+
+    def keys(self, x: Tensor) -> Tensor:
+        """Return the number of the canonical form nearest to each of `B x *shape`: `B`, there."""
+
+    def number(self, key: Hashable) -> int:
+        """Return the number of a canonical form."""

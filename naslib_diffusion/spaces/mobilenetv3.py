@@ -110,6 +110,8 @@ class MobileNetV3:
 
     name = "mobilenetv3"
     shape = (STAGES * LAYERS, len(OPERATIONS))
+    legend = tuple(f"kernel {kernel}, expansion {ratio}" for kernel, ratio in OPERATIONS)
+    """What the columns of encodings stand for."""
     adjacency = ADJACENCY
     size = sum(len(OPERATIONS) ** depth for depth in DEPTHS) ** STAGES
     columns = (_OFA_KEYS, _OFA_COLUMNS)

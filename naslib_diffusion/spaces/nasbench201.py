@@ -11,7 +11,7 @@ import functools
 import itertools
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -80,6 +80,8 @@ class NASBench201:
     name = "nasbench201"
     shape = (8, 7)
     size = 6466
+    legend = ("input", "output", *OPERATIONS)
+    """What the columns of encodings stand for."""
     adjacency = ADJACENCY
 
     @functools.cached_property
@@ -119,6 +121,15 @@ class NASBench201:
     def canonical(self, arch: Cell) -> str:
         """Return the isomorphism class: skips contracted, zeros marked, inputs sorted."""
         return _canonical(arch.operations)
+
+    def keys(self, x: Tensor) -> Tensor:
+        """Return the number of each (relaxed) cell's isomorphism class: `B`, below 6,466."""
+        places = 5 ** torch.arange(5, -1, -1, device=x.device)
+        return _classes_of_cells(x.device)[(x[:, 1:7, 2:].argmax(-1) * places).sum(1)]
+
+    def number(self, key: Hashable) -> int:
+        """Return the number of an isomorphism class; see `keys`."""
+        return _class_numbers()[key]
 
     def parse(self, text: str) -> Cell:
         """Read the string form `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`, or another usual one.
@@ -183,6 +194,21 @@ def _numbered() -> list[Cell]:
     cells = list(NASBench201())
     random.Random(88).shuffle(cells)
     return cells
+
+
+@functools.cache
+def _class_numbers() -> dict[Hashable, int]:
+    """Return a number for each isomorphism class, in the order of the first cell of each."""
+    cells = itertools.product(range(len(OPERATIONS)), repeat=6)
+    return {key: i for i, key in enumerate(dict.fromkeys(map(_canonical, cells)))}
+
+
+@functools.cache
+def _classes_of_cells(device: torch.device) -> Tensor:
+    """Return the numbers of all 15,625 cells, by their operations as digits."""
+    cells = itertools.product(range(len(OPERATIONS)), repeat=6)
+    numbers = _class_numbers()
+    return torch.tensor([numbers[_canonical(cell)] for cell in cells]).to(device)
 
 
 @functools.cache

@@ -57,6 +57,11 @@ class NASBenchGraph:
     name = "nasbenchgraph"
     shape = (NODES, COLUMNS + NODES)
     size = 26206
+    legend = (
+        *("input", "output", *OPERATIONS),
+        *("feeds input", *(f"feeds operation {i}" for i in range(1, 5)), "feeds output"),
+    )
+    """What the columns of encodings stand for."""
 
     @functools.cached_property
     def blocks(self) -> Sequence[Block]:

@@ -105,6 +105,17 @@ class ProductSpace:
         counts = [p.count for p in self.parameters if p.count is not None]
         return math.prod(counts) if len(counts) == len(self.parameters) else None
 
+    @property
+    def legend(self) -> tuple[str, ...]:
+        """What the columns of encodings stand for: `name=value` of choices, names of numbers."""
+        return tuple(
+            label
+            for name, p in zip(self.names, self.parameters, strict=True)
+            for label in (
+                [f"{name}={v}" for v in p.values] if isinstance(p, Categorical) else [name]
+            )
+        )
+
     @functools.cached_property
     def blocks(self) -> Sequence[Block]:
         """One block per parameter; a uniform coordinate for a continuum or a large grid."""

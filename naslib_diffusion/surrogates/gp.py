@@ -167,7 +167,7 @@ def maximize_evidence(groups: Sequence[Tensor], y: Tensor) -> Hyperparameters:
             for choice in choices
         ]
     )
-    noises = torch.tensor(NOISE_RATIOS).to(y)
+    noises = torch.tensor(NOISE_RATIOS, dtype=torch.float).to(y)
     covariances = means + noises[:, None, None, None] * torch.eye(n).to(y)
     factors = torch.linalg.cholesky(covariances)
     whitened = torch.linalg.solve_triangular(factors, y[:, None], upper=False)[..., 0]

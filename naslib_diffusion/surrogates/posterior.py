@@ -12,6 +12,10 @@ from torch import Tensor
 LEAST_VARIANCE = 1e-10
 """Smaller posterior variances, which are rounding errors, count as this one."""
 
+SINGLE_NOISE = 9e-4
+"""From how much noise, relative to the prior variance, single precision will do: what is left of
+the variance at a point that was observed is about as much, and rounding adds some 4e-5."""
+
 Pullback = Callable[[Tensor, Tensor], Tensor]
 """Maps gradients of scores by mean and by deviation, `B` each, to those by points, `B x ...`."""
 
@@ -67,7 +71,8 @@ class Posterior:
 
     Points come as their embeddings, one for each term. It is computed for each point on its own,
     from the inverse of the Cholesky factor: batches are many points, and a product is faster than
-    solving. The factorisation is as exact as the observations; points may be in single precision.
+    solving. The factorisation is as exact as the observations; points may be in single precision,
+    and are computed with in it unless there is too little noise for that (`SINGLE_NOISE`).
 
     Args:
         radial: the correlation c.
@@ -96,6 +101,7 @@ class Posterior:
         self.whiten = torch.linalg.solve_triangular(factor, eye, upper=False).mT
         """Squares of covariances times this add up to what is known of the variance, `n x n`."""
         self._single: Posterior | None = None
+        self._exact = noise < SINGLE_NOISE * sum(self._variances)
 
     def covariance(self, z: Sequence[Tensor]) -> Tensor:
         """Return the prior covariance of points with the observations, `B x n`."""
@@ -118,7 +124,9 @@ class Posterior:
         The last maps the gradients of scores by mean and deviation, `B` each, to those by
         the embeddings.
         """
-        own = self._in(z[0].dtype)
+        given = z[0].dtype
+        own = self._in(self.weights.dtype if self._exact else given)
+        z = [at.to(own.weights.dtype) for at in z]
         cross, slopes = own._covariance_and_slopes(z)
         white = cross @ own.whiten
         variance = sum(own._variances) - white.square().sum(1)
@@ -127,15 +135,17 @@ class Posterior:
 
         @torch.no_grad()
         def pullback(by_mean: Tensor, by_deviation: Tensor) -> list[Tensor]:
-            share = (by_deviation / deviation).masked_fill(variance <= least, 0.0)
-            by_cross = by_mean[:, None] * own.weights - (white * share[:, None]) @ own.whiten.mT
+            share = (by_deviation.to(white) / deviation).masked_fill(variance <= least, 0.0)
+            by_white = white * share[:, None]
+            by_cross = by_mean.to(white)[:, None] * own.weights - by_white @ own.whiten.mT
             gradients = []
             for v, slope, at, known in zip(own._variances, slopes, z, own._known, strict=True):
                 pull = slope.mul(2 * v).mul_(by_cross)
-                gradients.append(pull.sum(1, keepdim=True) * at - (known.mT @ pull.mT).mT)
+                gradient = pull.sum(1, keepdim=True) * at - (known.mT @ pull.mT).mT
+                gradients.append(gradient.to(given))
             return gradients
 
-        return cross @ own.weights, deviation, pullback
+        return (cross @ own.weights).to(given), deviation.to(given), pullback
 
     def _covariance_and_slopes(self, z: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Return the covariance, and the derivative of each correlation by squared distance."""

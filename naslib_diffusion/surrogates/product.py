@@ -260,7 +260,7 @@ class ProductKernel:
         weights = torch.exp(-self._chosen @ part["weights"])
         places = self._chosen @ part["places"]
         # one-hots differ in two coordinates
-        share = torch.where(self._one_hot, math.sqrt(0.5), 1.0) * weights
+        share = torch.where(self._one_hot, math.sqrt(0.5), 1.0).float() * weights
         own = torch.diag(share * inverse_lengths)
         line = self._members * (places * inverse_lengths)[:, None]
         maps = [torch.cat([own, line], 1)]

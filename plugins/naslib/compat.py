@@ -26,9 +26,14 @@ from naslib_diffusion.plugins.naslib.stand_ins import OPTIONAL_LIBRARIES, stand_
 HOME = "NASLIB_HOME"
 """Environment variable with the folder of a NASLib checkout, if it is not on `sys.path`."""
 
+GET_TORCHVISION = (
+    """pip install torchvision torch==$(python -c "import torch; print(torch.__version__)")"""
+)
+"""One command for a user who has no torchvision: the one that goes with the torch there is."""
+
 GET_NASLIB = (
     "git clone https://github.com/automl/NASLib && export NASLIB_HOME=$PWD/NASLib "
-    '&& pip install "naslib-diffusion[naslib]"'
+    f'&& pip install "naslib-diffusion[naslib]" && {GET_TORCHVISION}'
 )
 """One command for a user who has no NASLib."""
 
@@ -124,7 +129,7 @@ def load(name: str) -> Any:
     """Import a module of NASLib, with the fixes that it turns out to need.
 
     Raises:
-        NaslibMissing: if there is no NASLib; says how to get it.
+        NaslibMissing: if there is no NASLib, or no torchvision; says how to get it.
     """
     if name in sys.modules:
         return sys.modules[name]
@@ -139,6 +144,8 @@ def load(name: str) -> Any:
                 break
             except Exception as error:
                 fix = next((f for f in FIXES if f.explains(error)), None)
+                if getattr(error, "name", None) == "torchvision":
+                    raise NaslibMissing(f"NASLib needs torchvision: {GET_TORCHVISION}") from None
                 if fix is None or _hopeless(fix, error, tried):
                     raise
                 tried.append(fix)

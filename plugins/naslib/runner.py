@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +81,8 @@ def run(
         overrides: keys and values in turn, such as `["search.epochs", "50"]`.
         source: of measurements and images.
         resume: go on from the last checkpoint in the run's folder.
-        progress: called after each epoch with their number so far and in all, and the validation
-            accuracy that NASLib reports.
+        progress: called as the search begins and after each epoch, with their number so far and
+            in all, and the validation accuracy that NASLib reports, NaN before there is one.
 
     Raises:
         ConfigError: if the config, an override or the data cannot be used; says why.
@@ -113,6 +114,7 @@ def _run(
     def after_epoch(epoch: int) -> None:
         progress(epoch + 1, config.search.epochs, float(trainer.search_trajectory.valid_acc[-1]))
 
+    progress(len(trainer.search_trajectory.valid_acc), config.search.epochs, math.nan)
     trainer.search(resume_from=checkpoint, after_epoch=after_epoch)
     final = optimizer.get_final_architecture()
     result = None if api is None else _evaluate(trainer, config, api)

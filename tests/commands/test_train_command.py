@@ -121,6 +121,7 @@ def test_nothing_is_overwritten(run, out):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
 def test_resumes_after_a_stop(run, out, stop):
     options = ("--steps", 400, "--batch-size", 16, "--measure", 0, "--out", out)

@@ -1,12 +1,10 @@
 """Training: the loss, the target it reaches, and that nothing is lost when it is cut off."""
 
 import dataclasses
-import os
 import socket
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 import torch
@@ -92,7 +90,7 @@ def test_resumed_equals_uninterrupted(tmp_path, space):
 
 
 @pytest.mark.slow
-def test_resumes_after_kill_9(tmp_path):
+def test_resumes_after_kill_9(tmp_path, environment):
     """Killed three times at arbitrary moments, the result is that of one go."""
     program = tmp_path / "program.py"
     program.write_text(
@@ -114,18 +112,21 @@ def test_resumes_after_kill_9(tmp_path):
             train(NASBench201(), config, SMALL, **options).network.save(sys.argv[2])
         """)
     )
-    env = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
     path, out = tmp_path / "a.state", tmp_path / "a.safetensors"
     command = [sys.executable, program, path, out]
     for lines in (7, 9, 11):
-        with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, text=True
+        ) as process:
             for _ in range(lines):
                 assert process.stdout.readline()
             process.kill()
-    steps = subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
+    steps = subprocess.run(
+        command, env=environment, check=True, capture_output=True, text=True
+    ).stdout
     assert int(steps.split()[0]) > 20
     once = [sys.executable, program, tmp_path / "b.state", tmp_path / "b.safetensors"]
-    subprocess.run(once, env=env, check=True, capture_output=True)
+    subprocess.run(once, env=environment, check=True, capture_output=True)
     assert out.read_bytes() == (tmp_path / "b.safetensors").read_bytes()
 
 
@@ -234,7 +235,7 @@ def test_bf16_on_the_cpu():
 
 
 @pytest.mark.slow
-def test_two_processes(tmp_path):
+def test_two_processes(tmp_path, environment):
     """Two gloo processes: each draws its own architectures, both end with the same weights."""
     pytest.importorskip("lightning_fabric")
     program = tmp_path / "program.py"
@@ -260,7 +261,7 @@ def test_two_processes(tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    env = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "MASTER_PORT": str(port)}
+    env = environment | {"MASTER_PORT": str(port)}
     subprocess.run([sys.executable, program, tmp_path], env=env, check=True, timeout=200)
     files = [(tmp_path / f"{rank}.safetensors").read_bytes() for rank in (0, 1)]
     assert files[0] == files[1]

@@ -1,14 +1,17 @@
 """The engine works in whatever context it is called, and leaves it as it was."""
 
 import threading
+from contextlib import contextmanager
 
 import pytest
 import torch
 from threadpoolctl import threadpool_info
 
 from naslib_diffusion import Search
+from naslib_diffusion.optimize import GuidedGenerator, Maximizer
 from naslib_diffusion.runtime.threads import one_thread
-from naslib_diffusion.spaces import Categorical, ProductSpace, Real
+from naslib_diffusion.spaces import Categorical, NASBench201, ProductSpace, Real
+from naslib_diffusion.surrogates import NeuralEnsemble
 
 
 def state():
@@ -55,9 +58,15 @@ def test_nested_blocks(two_threads):
     assert state() == two_threads
 
 
-def asked():
-    space = ProductSpace([Categorical(["a", "b", "c"]), Real(0, 1)])
-    search = Search(space, seed=0, initial=2, device="cpu")
+def mixed():
+    return ProductSpace([Categorical(["a", "b", "c"]), Real(0, 1)])
+
+
+def asked(space=mixed, surrogate="gp"):
+    where = space()
+    if surrogate == "ensemble":
+        surrogate = NeuralEnsemble(where, steps=10)
+    search = Search(where, surrogate, seed=0, initial=2, device="cpu")
     for i in range(4):
         search.tell(search.ask(), [float(i)])
     assert search.predict(search.trials[0].arch) is not None
@@ -99,3 +108,36 @@ def under(context):
 )
 def test_a_search_asks_the_same_in_every_context(run):
     assert run() == asked()
+
+
+@contextmanager
+def default_dtype():
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("space", [mixed, NASBench201])
+@pytest.mark.parametrize("surrogate", ["gp", "ensemble"])
+@pytest.mark.parametrize(
+    "context", [default_dtype, lambda: torch.device("meta")], ids=["float64", "meta"]
+)
+def test_a_search_asks_the_same_whatever_the_defaults(context, surrogate, space):
+    with context():
+        found = asked(space, surrogate)
+    assert found == asked(space, surrogate)
+
+
+def test_a_guide_maximised_under_another_default_device():
+    def guide(x):
+        return x.sum(1)
+
+    def found():
+        generator = GuidedGenerator(mixed(), seed=0, device="cpu")
+        return generator.generate(3, guide), Maximizer(mixed(), seed=0)(guide, 2).archs
+
+    with torch.device("meta"):
+        there = found()
+    assert there == found()

@@ -170,3 +170,13 @@ def test_decode_takes_the_likeliest_operation():
     x[0, 1:7, :2] = 9.0  # an inner node is never an input or output
     x[0, range(1, 7), [2, 3, 4, 5, 6, 2]] = 0.1
     assert NASBench201().decode(x) == [Cell((0, 1, 2, 3, 4, 0))]
+
+
+def test_numbers_tell_isomorphism_classes_apart():
+    space = NASBench201()
+    cells = list(space)
+    numbers = space.keys(space.encode(cells)).tolist()
+    assert set(numbers) == set(range(space.size))
+    classes = {space.canonical(cell) for cell in cells}
+    assert len({*zip(map(space.canonical, cells), numbers, strict=True)}) == len(classes)
+    assert all(space.number(space.canonical(c)) == n for c, n in zip(cells, numbers, strict=True))

@@ -103,6 +103,13 @@ def test_other_missing_libraries_are_reported_as_they_are(pretend):
         compat.load("naslib.optimizers")
 
 
+def test_a_missing_torchvision_is_told_with_how_to_get_it(pretend):
+    pretend("raise ModuleNotFoundError('none', name='torchvision')")
+    with pytest.raises(compat.NaslibMissing, match="pip install torchvision torch==") as caught:
+        compat.load("naslib.optimizers")
+    assert "\n" not in str(caught.value)
+
+
 def test_an_error_that_a_fix_does_not_cure_is_raised(pretend):
     pretend("raise ImportError(\"cannot import name 'X' from 'collections'\")")
     with pytest.raises(ImportError, match="cannot import name 'X'"):

@@ -96,12 +96,14 @@ def queried(optimizer):
     return [code for m, code in optimizer.dataset_api["queried"] if m is Metric.VAL_ACCURACY]
 
 
-def test_importing_the_plugin_does_not_import_naslib():
+def test_importing_the_plugin_does_not_import_naslib(environment):
     code = (
         "import sys; from naslib_diffusion.plugins.naslib import DiffusionNAG; "
         "sys.exit('naslib' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert (
+        subprocess.run([sys.executable, "-c", code], check=False, env=environment).returncode == 0
+    )
 
 
 def test_constructor_and_hooks_are_what_naslib_calls(without_naslib):

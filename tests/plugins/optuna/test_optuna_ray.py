@@ -26,6 +26,18 @@ def test_ray_tune_runs_what_the_sampler_proposes() -> None:
 
 @pytest.mark.slow
 def test_processes(tmp_path: Path) -> None:
-    url = f"journal:{tmp_path}/study.log"
+    url = f"journal:{tmp_path}/new/folder/study.log"
     assert run("optuna_processes.py", url, "6").startswith("6 trials, 6 distinct, best")
     assert run("optuna_processes.py", url, "9").startswith("9 trials, 9 distinct, best")
+
+
+def test_an_example_without_arguments_says_what_it_needs() -> None:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "optuna_processes.py")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage:")
+    assert "the following arguments are required: storage" in done.stderr

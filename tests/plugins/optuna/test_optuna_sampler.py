@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import pickle
 import subprocess
 import sys
@@ -60,21 +59,18 @@ def test_the_same_seed_gives_the_same_trials(objective: Callable[[optuna.Trial],
 
 
 @pytest.mark.slow
-def test_other_processes_give_the_same_trials_whatever_the_hash_seed() -> None:
+def test_other_processes_give_the_same_trials_whatever_the_hash_seed(
+    environment: dict[str, str],
+) -> None:
     code = (
         "import test_optuna_sampler as t\n"
         "print(t.params(t.run(t.mixed, 7, seed=1, n_startup_trials=3)))"
     )
     outputs = set()
     for seed in ("0", "1"):
-        environment = {
-            **os.environ,
-            "PYTHONHASHSEED": seed,
-            "PYTHONPATH": os.path.dirname(__file__),
-        }
         done = subprocess.run(
             [sys.executable, "-c", code],
-            env=environment,
+            env=environment | {"PYTHONHASHSEED": seed},
             capture_output=True,
             text=True,
             check=True,

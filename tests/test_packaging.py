@@ -1,0 +1,52 @@
+"""What installing the package and its extras brings along."""
+
+from __future__ import annotations
+
+import configparser
+import importlib.metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[1]
+FAMILIES = ("torchvision", "torchaudio")
+"""Each of their versions pins one of torch, so that pip exchanges the torch that is there."""
+
+
+def requirements() -> list[Requirement]:
+    """All that setup.cfg asks for, extras included."""
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    groups = [parser["options"]["install_requires"], *parser["options.extras_require"].values()]
+    lines = [line.strip() for group in groups for line in group.splitlines()]
+    found = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return [requirement for requirement in found if requirement.name != "naslib-diffusion"]
+
+
+def asked_for(name: str, seen: dict[str, list[Requirement]]) -> None:
+    """Collect in `seen` what an installed distribution needs, and what that needs in turn."""
+    if name in seen:
+        return
+    try:
+        lines = importlib.metadata.requires(name) or []
+    except importlib.metadata.PackageNotFoundError:
+        lines = []
+    own = [Requirement(line) for line in lines]
+    seen[name] = [r for r in own if r.marker is None or r.marker.evaluate({"extra": ""})]
+    for requirement in seen[name]:
+        asked_for(requirement.name, seen)
+
+
+@pytest.mark.parametrize("requirement", requirements(), ids=lambda r: r.name)
+def test_no_requirement_exchanges_the_torch_that_is_there(requirement: Requirement) -> None:
+    needs: dict[str, list[Requirement]] = {}
+    asked_for(requirement.name, needs)
+    assert not needs.keys() & set(FAMILIES)
+    pins = [
+        r
+        for name, own in needs.items()
+        for r in own
+        if r.name == "torch" and any(s.operator in ("==", "<", "<=", "~=") for s in r.specifier)
+    ]
+    assert not pins
