@@ -101,7 +101,7 @@ def test_tables_as_prior(run, table, tmp_path):
     [
         (["--space", "mobilenetv3", "--table", "x.csv"], "no prior ships for space 'mobilenetv3'"),
         (["--table", "x.csv", "--prior", "missing.csv"], "cannot read table missing.csv"),
-        (["--table", "x.csv", "--prior", "no.safetensors"], "cannot read prior no.safetensors"),
+        (["--table", "x.csv", "--prior", "no.safetensors"], "cannot read no.safetensors: No such file"),
         (["--table", "x.csv", "--epochs", "3"], "--epochs belongs to --data"),
         (["--data", "missing"], "missing is not a folder"),
         (["--data", ".", "--table", "x.csv"], "--table belongs to tables"),
