@@ -185,20 +185,6 @@ class Space(Protocol[A]):
         """
 
 
-def sample_some(space: Space[A], n: int, generator: torch.Generator | None = None) -> list[A]:
-    """Draw from a space: `n` architectures, or as many as are found where nearly all are banned.
-
-    Raises:
-        HardlyAnyValid: if none is found.
-    """
-    try:
-        return space.sample(n, generator)
-    except HardlyAnyValid as few:
-        if not few.found:
-            raise
-        return few.found
-
-
 FeaturesPullback = Callable[[Sequence[Tensor]], Tensor]
 """Maps the gradients of a score by groups of features, `B x K_i` each, to that by encodings,
 `B x *shape`."""

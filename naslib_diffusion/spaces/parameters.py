@@ -221,7 +221,7 @@ class _Number:
         if self.log:
             values = values.exp()
         if self.count is None or self.step is None:
-            return self._rounded(values)
+            return self._rounded(values.tolist())
         indices = ((values - self.low) / self.step).round().long().clamp(0, self.count - 1)
         return [self._value(k) for k in indices.tolist()]
 
@@ -237,7 +237,7 @@ class _Number:
             return self._index(value)
         if type(value) is not float or not self.low <= value <= self.high:
             raise ValueError(f"{value!r} is not a float in [{self.low!r}, {self.high!r}]")
-        return self._rounded(torch.tensor([value], dtype=torch.double))[0]
+        return self._rounded([value])[0]
 
     def read(self, value: Value) -> Value:
         """Return the grid's own value, or the value itself on a continuum."""
@@ -289,17 +289,19 @@ class _Number:
         lower, upper = self._edges
         return ((values.log() if self.log else values) - lower) / (upper - lower)
 
-    def _rounded(self, values: Tensor) -> list[Value]:
+    def _rounded(self, values: Sequence[float]) -> list[Value]:
         """Round to `_DIGITS` digits: of the range if linear, of the value if logarithmic."""
         if self.log:
-            rounded = [float(f"{v:.{_DIGITS}g}") for v in values.tolist()]
+            rounded = [float(f"{v:.{_DIGITS}g}") for v in values]
         else:
-            decimals = _DIGITS - math.ceil(math.log10(self.high - self.low))
-            rounded = [round(v, decimals) for v in values.tolist()]
-        within: list[Value] = (
-            torch.tensor(rounded, dtype=torch.double).clamp(self.low, self.high).tolist()
-        )
-        return within
+            rounded = [round(v, self._decimals) for v in values]
+        low, high = float(self.low), float(self.high)
+        return [min(max(v, low), high) for v in rounded]
+
+    @functools.cached_property
+    def _decimals(self) -> int:
+        """Digits after the point that a value on a linear scale is rounded to."""
+        return _DIGITS - math.ceil(math.log10(self.high - self.low))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from naslib_diffusion.runtime.threads import one_thread
 from naslib_diffusion.spaces.base import AtomBlock, Block, Space, UniformBlock
+from naslib_diffusion.spaces.sampling import sample_some
 from naslib_diffusion.surrogates.posterior import (
     MATERN,
     Posterior,
@@ -107,7 +108,7 @@ def is_product(space: Space[Any]) -> bool:
         for b in blocks
     ):
         return False
-    x = space.encode(space.sample(1, torch.Generator().manual_seed(0)))
+    x = space.encode(sample_some(space, 1, torch.Generator().manual_seed(0)))
     groups = space.features(x)
     return len(groups) == 1 and torch.equal(groups[0], x.flatten(1))
 

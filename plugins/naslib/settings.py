@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from naslib_diffusion.diffusion.schedules import karras_sigmas
-from naslib_diffusion.optimize.generator import GuidedGenerator
-from naslib_diffusion.search.strategies import GuidedStrategy, Request
+from naslib_diffusion.search.strategies import GuidedStrategy
 from naslib_diffusion.spaces import Space
 from naslib_diffusion.spaces.equality import EQUALITIES, Equality, under
 from naslib_diffusion.surrogates import SURROGATES
@@ -103,25 +101,10 @@ class Settings:
             raise ConfigError(f"search.prior: {error}") from None
 
     @property
-    def strategy(self) -> ConfiguredStrategy:
+    def strategy(self) -> GuidedStrategy:
         """Guided generation with these settings."""
         scale = None if self.guidance_scale == AUTOMATIC else float(self.guidance_scale)
-        return ConfiguredStrategy(self.diffusion_steps, scale, self.polish)
-
-
-@dataclass(frozen=True)
-class ConfiguredStrategy:
-    """The engine's guided strategy with the generator's settings of a config."""
-
-    steps: int
-    scale: float | None
-    polish: int
-
-    def propose(self, generator: GuidedGenerator[Any], request: Request) -> list[Any]:
-        """Generate under the guidance of the acquisition function."""
-        generator.sigmas = karras_sigmas(self.steps)
-        generator.scale = self.scale
-        return GuidedStrategy(self.polish).propose(generator, request)
+        return GuidedStrategy(self.polish, self.diffusion_steps, scale)
 
 
 def _among(name: str, value: object, allowed: Any) -> None:
