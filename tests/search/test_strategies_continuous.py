@@ -8,7 +8,8 @@ from torch import Tensor
 from naslib_diffusion.optimize.generator import GuidedGenerator
 from naslib_diffusion.search.strategies import GuidedStrategy, Request
 from naslib_diffusion.spaces import ProductSpace
-from naslib_diffusion.spaces.parameters import Categorical, Real
+from naslib_diffusion.spaces.numbers import Real
+from naslib_diffusion.spaces.parameters import Categorical
 from naslib_diffusion.spaces.product import Point
 
 SPACE = ProductSpace([Real(0, 1, name="x"), Real(0, 1, name="y"), Categorical(["a", "b"])])

@@ -7,7 +7,8 @@ import torch
 
 from naslib_diffusion.optimize.generator import GuidedGenerator
 from naslib_diffusion.search import Search
-from naslib_diffusion.spaces.parameters import Categorical, Integer, Real
+from naslib_diffusion.spaces.numbers import Integer, Real
+from naslib_diffusion.spaces.parameters import Categorical
 from naslib_diffusion.spaces.pinned import Pinned, unpinned
 from naslib_diffusion.spaces.product import Point, ProductSpace
 from naslib_diffusion.surrogates import ProductGaussianProcess, make_surrogate
