@@ -48,9 +48,21 @@ from naslib_diffusion.commands.options import POSITIVE, SEED, make_space, quiet_
     help="Height and width of these.",
 )
 @click.option(
-    "--outputs", metavar="N", type=POSITIVE, default=10, show_default=True, help="Of the networks."
+    "--outputs",
+    metavar="N",
+    type=POSITIVE,
+    default=10,
+    show_default=True,
+    help="Number of outputs (classes) of each network.",
 )
-@click.option("--seed", metavar="N", type=SEED, default=0, show_default=True)
+@click.option(
+    "--seed",
+    metavar="N",
+    type=SEED,
+    default=0,
+    show_default=True,
+    help="Seed of the sample, the networks' weights and the images.",
+)
 @quiet_option
 def zero_cost(
     space: str,
