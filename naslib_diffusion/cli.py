@@ -17,6 +17,7 @@ from naslib_diffusion.commands.naslib import naslib
 from naslib_diffusion.commands.search import search
 from naslib_diffusion.commands.train import train
 from naslib_diffusion.commands.transfer import transfer
+from naslib_diffusion.commands.zero_cost import zero_cost
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -47,6 +48,7 @@ cli.add_command(generate)
 cli.add_command(train)
 cli.add_command(naslib)
 cli.add_command(transfer)
+cli.add_command(zero_cost)
 cli.add_command(bench)
 
 

@@ -9,7 +9,12 @@ from typing import Any
 import click
 import torch
 from naslib_diffusion.benchmarks.engine.networks import COMPARED, SPACES
-from naslib_diffusion.benchmarks.harness.common import out_option, save, show
+from naslib_diffusion.benchmarks.harness.common import (
+    out_option,
+    samples_option,
+    save,
+    show,
+)
 
 from naslib_diffusion.diffusion import Denoiser, ExactDenoiser, ScoreNetwork
 from naslib_diffusion.diffusion.checkpoint import read_header, shipped
@@ -44,9 +49,12 @@ def _measured(denoiser: Denoiser, space: Space[Any], samples: int) -> Quality:
 @click.command()
 @out_option
 @click.option(
-    "--checkpoint", "sources", multiple=True, help="File, or name; all that ship unless told."
+    "--checkpoint",
+    "sources",
+    multiple=True,
+    help="Network to judge, file or name (several times for several); all that ship unless told.",
 )
-@click.option("--samples", default=10_000, show_default=True)
+@samples_option
 def main(out: Path | None, sources: tuple[str, ...], samples: int) -> None:
     """Judge trained networks against the exact denoiser, and by what is sampled from them."""
     torch.set_num_threads(1)

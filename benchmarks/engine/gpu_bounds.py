@@ -17,9 +17,9 @@ from naslib_diffusion.diffusion.schedules import karras_sigmas
 from naslib_diffusion.runtime.graphs import capture
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.nasbench201 import Cell
+from naslib_diffusion.spaces.nasbench201_network import CellNetwork
 from naslib_diffusion.surrogates import GaussianProcess
 from naslib_diffusion.surrogates.posterior import squared_distances
-from naslib_diffusion.transfer.network import CellNetwork
 
 STEPS = 10
 """Of denoising, the generator's default."""
@@ -81,7 +81,7 @@ def plain_loop(gp: GaussianProcess, rows: int, device: str) -> Callable[[], Tens
     ends[0, 0] = ends[7, 1] = 1
 
     def denoised(x: Tensor, sigma: float) -> Tensor:
-        out = ends.repeat(len(x), 1, 1)
+        out = ends.expand(len(x), 8, 7).clone()
         out[:, 1:7, 2:] = torch.softmax(x[:, 1:7, 2:] / sigma**2, -1)
         return out
 

@@ -20,13 +20,16 @@ from botorch.utils.multi_objective.pareto import is_non_dominated
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from naslib_diffusion.benchmarks.harness.common import (
     CELLS,
+    budget_option,
     data_option,
     load_task,
     need_files,
     need_tables,
     out_option,
+    processes_option,
     run_all,
     save,
+    seeds_option,
 )
 from naslib_diffusion.benchmarks.harness.common import show as show_table
 from naslib_diffusion.benchmarks.harness.curves import save_curves
@@ -170,12 +173,30 @@ def _nsga2(table: dict[Cell, tuple[float, float]], seed: int, budget: int) -> li
 @click.command()
 @data_option
 @out_option
-@click.option("--task", "tasks", multiple=True, type=click.Choice(list(TASKS)), help="Only it.")
-@click.option("--method", "methods", multiple=True, type=click.Choice(list(METHODS)))
-@click.option("--seeds", default=10, show_default=True, help="Runs of each, paired by seed.")
-@click.option("--budget", default=50, show_default=True, help="Evaluations of each run.")
-@click.option("--batch", default=4, show_default=True, help="q: cells between two fits.")
-@click.option("--processes", default=1, show_default=True, help="Runs at the same time.")
+@click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    type=click.Choice(list(TASKS)),
+    help="Pair of objectives (several times for several); all unless told.",
+)
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    type=click.Choice(list(METHODS)),
+    help="Method to compare (several times for several); unless told, diffusion, local_search and "
+    "NSGA-II.",
+)
+@seeds_option(default=10)
+@budget_option(default=50)
+@click.option(
+    "--batch",
+    default=4,
+    show_default=True,
+    help="Number of cells that are evaluated between two fits of the model (q).",
+)
+@processes_option
 def main(
     data: Path | None,
     out: Path | None,

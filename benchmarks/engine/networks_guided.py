@@ -28,7 +28,8 @@ from naslib_diffusion.diffusion import (
 )
 from naslib_diffusion.diffusion.denoising import Guidance
 from naslib_diffusion.diffusion.quality import draw
-from naslib_diffusion.optimize.generator import PROBES, upper_deviation
+from naslib_diffusion.optimize.generator import PROBES
+from naslib_diffusion.optimize.scale import upper_deviation
 from naslib_diffusion.runtime.files import write_atomically
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.surrogates import GaussianProcess, ObjectiveScale

@@ -10,12 +10,15 @@ import numpy as np
 from naslib_diffusion.benchmarks.harness.common import (
     TEST_COLUMNS,
     VALIDATION_TASKS,
+    budget_option,
     data_option,
     load_task,
     need_tables,
     out_option,
+    processes_option,
     run_all,
     save,
+    seeds_option,
     show,
 )
 from naslib_diffusion.benchmarks.harness.searching import best_so_far, evaluations_until
@@ -66,11 +69,22 @@ def _optuna(table: Table[Any], method: str, seed: int, budget: int) -> int:
 @click.command()
 @data_option
 @out_option
-@click.option("--task", "tasks", multiple=True, help="Benchmark or test column; all unless told.")
-@click.option("--method", "methods", multiple=True, type=click.Choice(METHODS))
-@click.option("--seeds", default=20, show_default=True, help="Runs of each, paired by seed.")
-@click.option("--budget", default=150, show_default=True, help="Evaluations after which to stop.")
-@click.option("--processes", default=1, show_default=True, help="Runs at the same time.")
+@click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    help="Benchmark, or test column of --data (several times for several); all unless told.",
+)
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    type=click.Choice(METHODS),
+    help="Method to compare (several times for several); guided, mutation and random unless told.",
+)
+@seeds_option(default=20)
+@budget_option(default=150)
+@processes_option
 def main(
     data: Path | None,
     out: Path | None,

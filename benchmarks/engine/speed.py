@@ -69,7 +69,7 @@ def seconds(function: Callable[[], object], runs: int) -> list[float]:
 
 @click.command()
 @out_option
-@click.option("--runs", default=7, show_default=True)
+@click.option("--runs", default=7, show_default=True, help="How often to time each case.")
 def main(out: Path | None, runs: int) -> None:
     """Medians of the time to generate, and the peak memory of a search."""
     product = ProductSpace.categorical([9] * 60)

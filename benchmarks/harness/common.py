@@ -31,6 +31,7 @@ from naslib_diffusion.tables import (
 )
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 VALIDATION_TASKS = ("nasbench201/cifar10", "nasbench201/cifar100", "nasbench201/imagenet16")
 TEST_COLUMNS = ("cifar10_test_200", "cifar100_test_200")
@@ -74,6 +75,40 @@ out_option = click.option(
     callback=_made,
     help="Folder for the results as CSV and JSON; they are only printed unless told.",
 )
+
+
+processes_option = click.option(
+    "--processes",
+    default=1,
+    show_default=True,
+    help="Number of processes that work at the same time.",
+)
+samples_option = click.option(
+    "--samples",
+    default=10_000,
+    show_default=True,
+    help="Number of architectures to sample from each network.",
+)
+
+
+def seeds_option(default: int) -> Callable[[F], F]:
+    """Return the option of how often to repeat."""
+    return click.option(
+        "--seeds",
+        default=default,
+        show_default=True,
+        help="Number of seeds; each repeats all that is random, and pairs what is compared.",
+    )
+
+
+def budget_option(default: int) -> Callable[[F], F]:
+    """Return the option of when a search ends."""
+    return click.option(
+        "--budget",
+        default=default,
+        show_default=True,
+        help="Number of evaluations after which each search stops.",
+    )
 
 
 @functools.cache

@@ -151,10 +151,25 @@ def _diversity(case: Case, outcome: Outcome) -> float:
 
 @click.command()
 @out_option
-@click.option("--case", "cases", multiple=True, type=click.Choice(list(CASES)), help="Only it.")
-@click.option("--function", "names", multiple=True, type=click.Choice(ACQUISITIONS))
 @click.option(
-    "--problems", default=10, show_default=True, help="Random problems of each case, or size."
+    "--case",
+    "cases",
+    multiple=True,
+    type=click.Choice(list(CASES)),
+    help="Space and size to measure (several times for several); all unless told.",
+)
+@click.option(
+    "--function",
+    "names",
+    multiple=True,
+    type=click.Choice(ACQUISITIONS),
+    help="Acquisition function to maximise (several times for several); all unless told.",
+)
+@click.option(
+    "--problems",
+    default=10,
+    show_default=True,
+    help="Number of random problems of each case, or size.",
 )
 @click.option(
     "--first-seed",
@@ -162,11 +177,29 @@ def _diversity(case: Case, outcome: Outcome) -> float:
     show_default=True,
     help="First seed of the problems; those below 100 were used to choose the defaults.",
 )
-@click.option("--parts/--no-parts", default=True, help="Also without each phase of ours.")
-@click.option("--batch", default=1, show_default=True, help="q; with 8, qLogNEI only.")
-@click.option("--peer", "wanted", multiple=True, help="Only optimizers whose name begins so.")
-@click.option("--full", is_flag=True, help="All peers with their default effort: hours.")
-@click.option("--growth-only", is_flag=True, help="Only measure growth in nodes x operations.")
+@click.option(
+    "--parts/--no-parts",
+    default=True,
+    help="Whether to measure ours without each of its phases, too.",
+)
+@click.option(
+    "--batch",
+    default=1,
+    show_default=True,
+    help="Number of points that are chosen together (q); above 1, of qLogNEI only.",
+)
+@click.option(
+    "--peer",
+    "wanted",
+    multiple=True,
+    help="Measure, beside ours, only the optimizers whose names begin so.",
+)
+@click.option(
+    "--full", is_flag=True, help="Measure all peers, with their default effort, which takes hours."
+)
+@click.option(
+    "--growth-only", is_flag=True, help="Measure only how the time grows with nodes x operations."
+)
 def main(
     out: Path | None,
     cases: tuple[str, ...],

@@ -17,7 +17,13 @@ from typing import Any
 import click
 import numpy as np
 from matplotlib.figure import Figure
-from naslib_diffusion.benchmarks.harness.common import CELLS, need_files, save, show
+from naslib_diffusion.benchmarks.harness.common import (
+    CELLS,
+    need_files,
+    save,
+    seeds_option,
+    show,
+)
 from naslib_diffusion.plugins.naslib import compat
 from naslib_diffusion.plugins.naslib.configuration import read_config
 from naslib_diffusion.plugins.naslib.dataset_api import table_api
@@ -258,17 +264,34 @@ def draw(runs: Sequence[dict[str, Any]], predictor: str, path: Path) -> None:
     show_default=True,
     help="Folder of the results; runs that are there are not repeated.",
 )
-@click.option("--dataset", "datasets", multiple=True, type=click.Choice(DATASETS))
-@click.option("--method", "methods", multiple=True, type=click.Choice(METHODS))
+@click.option(
+    "--dataset",
+    "datasets",
+    multiple=True,
+    type=click.Choice(DATASETS),
+    help="Data set of NAS-Bench-201 (several times for several); all unless told.",
+)
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    type=click.Choice(METHODS),
+    help="NASLib's optimizer, or ours (several times for several); all unless told.",
+)
 @click.option(
     "--predictor",
     "predictors",
     multiple=True,
     help="NASLib's predictor_type, lgb unless told; bananas takes 100 times as long.",
 )
-@click.option("--seeds", default=10, show_default=True, help="Runs of each, paired by seed.")
-@click.option("--epochs", default=100, show_default=True, help="Queries of each run.")
-@click.option("--timing-epochs", default=30, show_default=True, help="With models; 0 for none.")
+@seeds_option(default=10)
+@click.option("--epochs", default=100, show_default=True, help="Number of queries of each run.")
+@click.option(
+    "--timing-epochs",
+    default=30,
+    show_default=True,
+    help="Number of queries of the runs that are timed with models of the networks; 0 for none.",
+)
 @click.option("--report-only", is_flag=True, help="Run nothing; report what is in --out.")
 def main(
     data: Path,

@@ -16,7 +16,15 @@ from typing import Any
 import click
 import optuna
 import torch
-from naslib_diffusion.benchmarks.harness.common import CELLS, need_files, run_all, save, show
+from naslib_diffusion.benchmarks.harness.common import (
+    CELLS,
+    need_files,
+    processes_option,
+    run_all,
+    save,
+    seeds_option,
+    show,
+)
 from naslib_diffusion.benchmarks.hosts.optuna_extra import pareto, speed, study
 from naslib_diffusion.benchmarks.hosts.optuna_peers import EngineSampler
 from naslib_diffusion.benchmarks.hosts.optuna_tasks import TASKS, load
@@ -169,15 +177,35 @@ def jobs_of(
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for one file per run and the tables; runs that are there are not repeated.",
 )
-@click.option("--part", "parts", multiple=True, help="What to measure; quality unless told.",
-              type=click.Choice(("quality", "pareto", "speed", "study")))  # fmt: skip
-@click.option("--task", "patterns", multiple=True, help="Tasks, such as 'hpo*'; all unless told.")
-@click.option("--sampler", "samplers", multiple=True, help="Samplers; all unless told.",
-              type=click.Choice((*SAMPLERS, "diffusion-space")))  # fmt: skip
-@click.option("--seeds", default=20, show_default=True, help="Runs of each, paired by seed.")
-@click.option("--trials", default=100, show_default=True, help="Trials of each run.")
-@click.option("--workers", default=8, show_default=True, help="Processes of the large study.")
-@click.option("--processes", default=1, show_default=True, help="Runs at the same time.")
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    type=click.Choice(("quality", "pareto", "speed", "study")),
+    help="What to measure (several times for several); quality unless told.",
+)
+@click.option(
+    "--task",
+    "patterns",
+    multiple=True,
+    help="Pattern of names of tasks, such as 'hpo*'; all unless told.",
+)
+@click.option(
+    "--sampler",
+    "samplers",
+    multiple=True,
+    type=click.Choice((*SAMPLERS, "diffusion-space")),
+    help="Sampler to compare (several times for several); all unless told.",
+)
+@seeds_option(default=20)
+@click.option("--trials", default=100, show_default=True, help="Number of trials of each run.")
+@click.option(
+    "--workers",
+    default=8,
+    show_default=True,
+    help="Number of processes that share the large study.",
+)
+@processes_option
 @click.option(
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

@@ -10,12 +10,15 @@ import click
 import numpy as np
 from naslib_diffusion.benchmarks.harness.common import (
     CELLS,
+    budget_option,
     data_option,
     load_task,
     need_files,
     out_option,
+    processes_option,
     run_all,
     save,
+    seeds_option,
 )
 from naslib_diffusion.benchmarks.harness.common import show as show_table
 from naslib_diffusion.benchmarks.harness.curves import save_curves
@@ -112,11 +115,23 @@ def rows_of(
 @click.command()
 @data_option
 @out_option
-@click.option("--task", "tasks", multiple=True, type=click.Choice(list(TASKS)), help="Only it.")
-@click.option("--surrogate", "surrogates", multiple=True, type=click.Choice(list(SURROGATES)))
-@click.option("--seeds", default=10, show_default=True, help="Runs of each, paired by seed.")
-@click.option("--budget", default=100, show_default=True, help="Evaluations of each run.")
-@click.option("--processes", default=1, show_default=True, help="Runs at the same time.")
+@click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    type=click.Choice(list(TASKS)),
+    help="Table to search (several times for several); all unless told.",
+)
+@click.option(
+    "--surrogate",
+    "surrogates",
+    multiple=True,
+    type=click.Choice(list(SURROGATES)),
+    help="Surrogate that guides (several times for several); all unless told.",
+)
+@seeds_option(default=10)
+@budget_option(default=100)
+@processes_option
 def main(
     data: Path | None,
     out: Path | None,

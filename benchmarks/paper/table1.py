@@ -13,8 +13,10 @@ from naslib_diffusion.benchmarks.harness.common import (
     load_task,
     need_tables,
     out_option,
+    processes_option,
     run_all,
     save,
+    seeds_option,
     show,
 )
 
@@ -67,10 +69,20 @@ def generated_values(
 @click.command()
 @data_option
 @out_option
-@click.option("--seeds", default=10, show_default=True)
-@click.option("--observe", default=50, show_default=True, help="Random cells for the surrogate.")
-@click.option("--oversample", default=2.0, show_default=True, help="Distinct cells per cell kept.")
-@click.option("--processes", default=1, show_default=True)
+@seeds_option(default=10)
+@click.option(
+    "--observe",
+    default=50,
+    show_default=True,
+    help="Number of random cells that the surrogate learns from.",
+)
+@click.option(
+    "--oversample",
+    default=2.0,
+    show_default=True,
+    help="Number of distinct cells that are generated for each that is kept.",
+)
+@processes_option
 def main(
     data: Path | None,
     out: Path | None,

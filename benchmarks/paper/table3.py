@@ -36,8 +36,11 @@ from naslib_diffusion.benchmarks.harness.common import (
     data_option,
     need_tables,
     out_option,
+    processes_option,
     run_all,
+    samples_option,
     save,
+    seeds_option,
     show,
 )
 
@@ -56,16 +59,33 @@ Results = dict[Case, dict[str, Any]]
 @click.command()
 @data_option
 @out_option
-@click.option("--space", "spaces", multiple=True, type=click.Choice(list(SPACES)), help="Only it.")
-@click.option("--network", "networks", multiple=True, type=click.Choice(list(NETWORKS)))
-@click.option("--seeds", default=3, show_default=True)
-@click.option("--steps", type=int, help="Steps of training; by default, what each space needs.")
 @click.option(
-    "--batch-size", default=256, show_default=True, help="Architectures in one step of training."
+    "--space",
+    "spaces",
+    multiple=True,
+    type=click.Choice(list(SPACES)),
+    help="Space to train on (several times for several); all unless told.",
+)
+@click.option(
+    "--network",
+    "networks",
+    multiple=True,
+    type=click.Choice(list(NETWORKS)),
+    help="Network to train, whole or without a part (several times for several); all unless told.",
+)
+@seeds_option(default=3)
+@click.option(
+    "--steps", type=int, help="Number of steps of training; what each space needs unless told."
+)
+@click.option(
+    "--batch-size",
+    default=256,
+    show_default=True,
+    help="Number of architectures in one step of training.",
 )
 @click.option("--bf16", is_flag=True, help="Train in mixed precision.")
-@click.option("--samples", default=10_000, show_default=True)
-@click.option("--processes", default=1, show_default=True)
+@samples_option
+@processes_option
 def main(
     data: Path | None,
     out: Path | None,

@@ -11,7 +11,13 @@ from pathlib import Path
 
 import click
 import torch
-from naslib_diffusion.benchmarks.harness.common import need_modules, out_option, save, show
+from naslib_diffusion.benchmarks.harness.common import (
+    need_modules,
+    out_option,
+    save,
+    seeds_option,
+    show,
+)
 from naslib_diffusion.benchmarks.priors.image_tasks import fashion_option, make_task, read_spec
 from torch import Tensor
 from tqdm import tqdm
@@ -192,9 +198,17 @@ def summarise(name: str, found: list[dict[int, dict[str, float]]]) -> dict[str, 
 @click.command()
 @meta_option
 @fashion_option
-@click.option("--model", type=click.Choice(list(MODELS)), default="kernel", show_default=True)
-@click.option("--folds", default=6, show_default=True)
-@click.option("--seeds", default=10, show_default=True, help="Of folds and networks.")
+@click.option(
+    "--model",
+    type=click.Choice(list(MODELS)),
+    default="kernel",
+    show_default=True,
+    help="Surrogate to judge on data sets that it has not seen.",
+)
+@click.option(
+    "--folds", default=6, show_default=True, help="Number of folds in which tasks are held out."
+)
+@seeds_option(default=10)
 @click.option(
     "--ship",
     type=click.Path(path_type=Path),

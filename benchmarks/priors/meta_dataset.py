@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.nasbench201 import Cell
-from naslib_diffusion.transfer.network import CellNetwork
+from naslib_diffusion.spaces.nasbench201_network import CellNetwork
 from naslib_diffusion.transfer.recipe import Recipe
 
 COLUMNS = ("job", "task", "arch", "accuracy")
@@ -132,11 +132,21 @@ def job_cells(count: int, seed: int) -> list[Cell]:
 
 
 @click.command()
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
-@click.option("--tasks", "count", default=192, show_default=True)
-@click.option("--jobs", default=2400, show_default=True, help="A cell on eight tasks each.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder of the trainings; those that are there are not repeated.",
+)
+@click.option("--tasks", "count", default=192, show_default=True, help="Number of tasks to draw.")
+@click.option(
+    "--jobs",
+    default=2400,
+    show_default=True,
+    help="Number of cells to train, on eight tasks each.",
+)
 @click.option("--minutes", type=float, help="Stop after so long; the same command goes on.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, help="Seed of the tasks and the cells.")
 @fashion_option
 @click.option("--table", type=click.Path(path_type=Path), help="Only join what --out has into it.")
 def main(

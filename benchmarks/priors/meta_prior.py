@@ -25,9 +25,9 @@ from torch import Tensor
 from naslib_diffusion.spaces import NASBench201, NASBenchGraph
 from naslib_diffusion.spaces.nasbench201 import Cell
 from naslib_diffusion.surrogates import ObjectiveScale
+from naslib_diffusion.surrogates.adapted import Residual
 from naslib_diffusion.surrogates.posterior import squared_distances
 from naslib_diffusion.tables.nasbenchgraph import GRAPHS
-from naslib_diffusion.transfer.adapted import Residual
 from naslib_diffusion.transfer.meta import MetaConfig, MetaSurrogate
 
 CELL_SOURCES = ("transnasbench101_micro.csv.gz", "metad2a_tasks.csv.gz")
@@ -193,9 +193,19 @@ def train_graphs(seed: int, left_out: str | None = None) -> MetaSurrogate:
 
 @click.command()
 @data_option
-@click.option("--space", type=click.Choice(["nasbench201", "nasbenchgraph"]), required=True)
-@click.option("--seed", default=0, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write.")
+@click.option(
+    "--space",
+    type=click.Choice(["nasbench201", "nasbenchgraph"]),
+    required=True,
+    help="Space of the meta-surrogate to train.",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of the training.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="File to write the meta-surrogate to.",
+)
 def main(data: Path | None, space: str, seed: int, out: Path) -> None:
     """Train the meta-surrogate that ships for a space."""
     torch.set_num_threads(1)

@@ -13,13 +13,16 @@ from naslib_diffusion.benchmarks.harness.common import (
     CELLS,
     ORACLE_ROWS,
     TEST_COLUMNS,
+    budget_option,
     data_option,
     load_task,
     need_files,
     need_tables,
     out_option,
+    processes_option,
     run_all,
     save,
+    seeds_option,
     show,
 )
 from naslib_diffusion.benchmarks.harness.searching import best_so_far, evaluations_until
@@ -201,12 +204,30 @@ def _spread(found: Sequence[int], budget: int) -> dict[str, object]:
 @click.command()
 @data_option
 @out_option
-@click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), help="All unless told.")
-@click.option("--prior", "priors", multiple=True, type=click.Choice(PRIORS), help="For table 2.")
-@click.option("--graph", "graphs", multiple=True, type=click.Choice(GRAPHS))
-@click.option("--seeds", default=10, show_default=True, help="Of network, generator and search.")
-@click.option("--budget", default=100, show_default=True, help="Evaluations after which to stop.")
-@click.option("--processes", default=1, show_default=True)
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    type=click.Choice(PARTS),
+    help="What to measure (several times for several); all unless told.",
+)
+@click.option(
+    "--prior",
+    "priors",
+    multiple=True,
+    type=click.Choice(PRIORS),
+    help="Prior to compare in table2 (several times for several); all unless told.",
+)
+@click.option(
+    "--graph",
+    "graphs",
+    multiple=True,
+    type=click.Choice(GRAPHS),
+    help="Data set of NAS-Bench-Graph to search for (several times for several); all unless told.",
+)
+@seeds_option(default=10)
+@budget_option(default=100)
+@processes_option
 def main(
     data: Path | None,
     out: Path | None,

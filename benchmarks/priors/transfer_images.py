@@ -10,8 +10,10 @@ import torch
 from naslib_diffusion.benchmarks.harness.common import (
     need_modules,
     out_option,
+    processes_option,
     run_all,
     save,
+    seeds_option,
     show,
 )
 from naslib_diffusion.benchmarks.priors.dataset_aware import load_tasks, meta_option
@@ -68,7 +70,7 @@ def one_seed(
     rest, test = image_set(source, sizes[0], sizes[1], fashion, seed).split(0.3, seed)
     train, valid = rest.split(0.25, seed)
     recipe = recipe_for(train, preset, seed=seed, given=given)
-    cells = load_priors(["default"], space)
+    cells = load_priors(["tasks"], space)
     priors: dict[str, Sequence[Prior]] = {"cells": cells}
     if learned is not None:
         images = learned.for_data(describe(train.images, train.labels, image_encoder(), seed=seed))
@@ -111,25 +113,57 @@ def summarise(
 
 
 @click.command()
-@click.option("--source", type=click.Choice(["digits", "fashion"]), default="digits")
-@click.option("--per-class", default=100, show_default=True, help="Images of each class.")
-@click.option("--size", type=int, help="Scale images to so many pixels.")
-@click.option("--prior", "priors", multiple=True, type=click.Choice(PRIORS), help="Only these.")
-@click.option("--guided", "guided_budget", default=2, show_default=True, help="Trained cells.")
-@click.option("--random", "random_budget", default=20, show_default=True, help="Trained cells.")
+@click.option(
+    "--source",
+    type=click.Choice(["digits", "fashion"]),
+    default="digits",
+    show_default=True,
+    help="Source of the images, which no prior knows.",
+)
+@click.option(
+    "--per-class", default=100, show_default=True, help="Number of images of each class."
+)
+@click.option("--size", type=int, help="Scale the images to so many pixels a side.")
+@click.option(
+    "--prior",
+    "priors",
+    multiple=True,
+    type=click.Choice(PRIORS),
+    help="Prior to compare (several times for several); all unless told.",
+)
+@click.option(
+    "--guided",
+    "guided_budget",
+    default=2,
+    show_default=True,
+    help="Number of cells that each guided search trains.",
+)
+@click.option(
+    "--random",
+    "random_budget",
+    default=20,
+    show_default=True,
+    help="Number of cells that random search trains.",
+)
 @click.option(
     "--preset",
     type=click.Choice(list(PRESETS)),
     default="quick",
     show_default=True,
-    help="As of `transfer --data`.",
+    help="Effort of each training, as in `transfer --data`.",
 )
-@click.option("--epochs", type=int, help="Of each training.  [default: by --preset]")
-@click.option("--channels", type=int, help="Of the first stage.  [default: by --preset]")
-@click.option("--cells", type=int, help="In each stage.  [default: by --preset]")
-@click.option("--crop", type=int, help="Pixels of random shifts.  [default: by the size]")
-@click.option("--seeds", default=10, show_default=True, help="Of images, splits and trainings.")
-@click.option("--processes", default=1, show_default=True, help="Seeds at the same time.")
+@click.option(
+    "--epochs", type=int, help="Number of epochs of each training.  [default: by --preset]"
+)
+@click.option(
+    "--channels", type=int, help="Number of channels in the first stage.  [default: by --preset]"
+)
+@click.option("--cells", type=int, help="Number of cells in each stage.  [default: by --preset]")
+@click.option(
+    "--crop", type=int, help="Largest random shift of an image, in pixels.  [default: by the size]"
+)
+@seeds_option(default=10)
+@processes_option
 @fashion_option
 @meta_option
 @out_option

@@ -27,6 +27,7 @@ MEASUREMENTS = {
     "priors": {
         "dataset_aware": "What seeing the data set is worth on held-out image tasks.",
         "graph_limits": "What other data sets can tell of one of NAS-Bench-Graph, in hindsight.",
+        "priors": "Search with and without priors, on tables that they help on and others.",
         "transfer": "Generation and search with a prior from other tasks (paper, Tables 1 and 2).",
         "transfer_images": "Trained proposals against random search on real images.",
     },

@@ -12,6 +12,7 @@ from naslib_diffusion.commands.errors import Interrupted, UserError
 from naslib_diffusion.commands.options import (
     POSITIVE,
     batch_option,
+    make_space,
     make_table,
     quiet_option,
     resume_option,
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from naslib_diffusion.tables import Table
 
 DEFAULT_BENCHMARK = "nasbench201/cifar100"
+RANDOM_START = 10
+"""Random evaluations to start, where no prior tells anything."""
 
 
 @click.command()
@@ -43,10 +46,9 @@ DEFAULT_BENCHMARK = "nasbench201/cifar100"
 @click.option(
     "--initial",
     metavar="N",
-    type=POSITIVE,
-    default=10,
-    show_default=True,
-    help="Random evaluations of each seed before the surrogate is trusted.",
+    type=click.IntRange(min=0),
+    help="Random evaluations of each seed before the surrogate is trusted.  "
+    "[default: 10, or 0 with --prior]",
 )
 @batch_option
 @strategy_option
@@ -56,6 +58,14 @@ DEFAULT_BENCHMARK = "nasbench201/cifar100"
     default="gp",
     show_default=True,
     help="What ranks candidates: a Gaussian process or an ensemble of networks.",
+)
+@click.option(
+    "--prior",
+    metavar="NAME",
+    multiple=True,
+    help="What is believed beforehand: `zero-cost`, what untrained networks tell; `tasks`, what "
+    "other tasks do; `default`, all of these that ship for the space; a .safetensors file; or "
+    "tables of other tasks, FILE or FILE:COLUMN. Several are weighed by evidence.",
 )
 @click.option("--noisy", is_flag=True, help="Each evaluation is one training, not their mean.")
 @click.option(
@@ -79,11 +89,38 @@ def search(
     Examples:
       naslib-diffusion search
       naslib-diffusion search --benchmark nasbench201/imagenet16 --budget 100 --seeds 5
+      naslib-diffusion search --benchmark nasbench201/imagenet16 --prior zero-cost
       naslib-diffusion search --space nasbench201 --table mine.csv.gz --objective latency_ms \\
           --direction minimize --out runs/latency
       naslib-diffusion search --out runs/latency --resume
     """
+    if not resume:
+        check_priors(context)
     run_search(context, out, resume, quiet)
+
+
+def check_priors(context: click.Context) -> None:
+    """Refuse a prior that cannot be used, before anything is written; tell what one has seen."""
+    names = context.params["prior"]
+    if context.params["initial"] is None:
+        context.params["initial"] = 0 if names else RANDOM_START
+    if not names:
+        if context.params["initial"] < 1:
+            raise UserError("--initial must be at least 1 where there is no --prior")
+        context.params["prior"] = None
+        return
+    from naslib_diffusion.transfer.meta import MetaSurrogate
+    from naslib_diffusion.transfer.priors import load_priors
+
+    benchmark = context.params["benchmark"] or ""
+    implied = "nasbenchgraph" if benchmark.startswith("nasbenchgraph/") else "nasbench201"
+    space = make_space(context.params["space"] or implied)
+    try:
+        priors = load_priors(names, space, context.params["direction"])
+    except ValueError as error:
+        raise UserError(f"--prior: {error}") from None
+    if any(isinstance(prior, MetaSurrogate) and benchmark in prior.tables for prior in priors):
+        click.echo(f"note: the prior has seen {benchmark}; it is for other data sets", err=True)
 
 
 def run_search(context: click.Context, out: Path | None, resume: bool, quiet: bool) -> None:
@@ -116,7 +153,7 @@ def _prepare(
             settings = _resumed_settings(context, stored)
         else:
             settings = _given_settings(context)
-            folder = RunFolder(out or _default_out(settings))
+            folder = RunFolder(out or _default_out(settings, context.info_name))
             folder.refuse_used()
         table = _checked_table(settings)
         if resume and settings.fingerprint != table.fingerprint:
@@ -190,12 +227,9 @@ def _with(settings: Settings, **changes: Any) -> Settings:
     return dataclasses.replace(settings, **changes)
 
 
-def _default_out(settings: Settings) -> Path:
+def _default_out(settings: Settings, command: str | None) -> Path:
     source = settings.benchmark or f"{Path(settings.table or '').name.split('.')[0]}"
-    return (
-        Path("runs")
-        / f"{settings.program}-{source.replace('/', '-')}-{time.strftime('%Y%m%d-%H%M%S')}"
-    )
+    return Path("runs") / f"{command}-{source.replace('/', '-')}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def _checked_table(settings: Settings) -> Table[Any]:
@@ -291,7 +325,7 @@ def _run(
             total = settings.budget * settings.seeds
             raise Interrupted(
                 f"{progress.done} of {total} evaluations are saved in {folder.trials}; "
-                f"go on with: naslib-diffusion {settings.program} --out {folder.path} --resume"
+                f"go on with: naslib-diffusion search --out {folder.path} --resume"
             ) from None
     seconds = time.perf_counter() - start
     return Results(settings, table, trials, seconds=seconds, resumed=resumed)

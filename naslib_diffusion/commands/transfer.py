@@ -18,7 +18,7 @@ from naslib_diffusion.commands.options import (
     strategy_option,
     table_options,
 )
-from naslib_diffusion.commands.search import run_search
+from naslib_diffusion.commands.search import check_priors, run_search
 
 TABLE_BUDGET = 30
 """Evaluations of a table, unless told."""
@@ -110,10 +110,12 @@ def image_options(command: Any) -> Any:
     multiple=True,
     default=("default",),
     show_default=True,
-    help="What other tasks say: `default` ships for nasbench201 and nasbenchgraph; or "
-    "a .safetensors file, or tables of other tasks, FILE or FILE:COLUMN; may be given several "
-    "times. With --data also `cells`, from large data sets, `images`, from small ones that look "
-    "like yours, or `none`; `default` is both.",
+    help="What is known beforehand: `tasks`, what other tasks say, ships for nasbench201 and "
+    "nasbenchgraph; `zero-cost`, what untrained networks tell, for nasbench201; `default` is all "
+    "of these; or a .safetensors file, or tables of other tasks, FILE or FILE:COLUMN; may be "
+    "given several times. With --data "
+    "`cells`, from large data sets, `images`, from small ones that look like yours, or `none`; "
+    "`default` is these two.",
 )
 @click.option(
     "--budget",
@@ -171,22 +173,5 @@ def transfer(
     if context.params["budget"] is None:
         context.params["budget"] = TABLE_BUDGET
     if not resume:
-        _check_priors(context)
+        check_priors(context)
     return run_search(context, out, resume, quiet)
-
-
-def _check_priors(context: click.Context) -> None:
-    """Refuse a prior that cannot be used, before anything is written; tell what one has seen."""
-    from naslib_diffusion.commands.options import make_space
-    from naslib_diffusion.transfer.meta import MetaSurrogate
-    from naslib_diffusion.transfer.priors import load_priors
-
-    benchmark = context.params["benchmark"] or ""
-    implied = "nasbenchgraph" if benchmark.startswith("nasbenchgraph/") else "nasbench201"
-    space = make_space(context.params["space"] or implied)
-    try:
-        priors = load_priors(context.params["prior"], space, context.params["direction"])
-    except ValueError as error:
-        raise UserError(str(error)) from None
-    if any(isinstance(prior, MetaSurrogate) and benchmark in prior.tables for prior in priors):
-        click.echo(f"note: the prior has seen {benchmark}; it is for other data sets", err=True)

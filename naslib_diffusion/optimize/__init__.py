@@ -1,7 +1,7 @@
 """Maximising functions over spaces: generate under guidance, then climb."""
 
+from naslib_diffusion.optimize.effort import Effort
 from naslib_diffusion.optimize.generator import GuidedGenerator, SpaceExhausted
 from naslib_diffusion.optimize.maximize import Maximizer
-from naslib_diffusion.optimize.polish import Effort
 
 __all__ = ["Effort", "GuidedGenerator", "Maximizer", "SpaceExhausted"]

@@ -7,10 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.optimize import minimize
 from torch import Tensor
 
 from naslib_diffusion.optimize.moves import Moves
@@ -196,41 +193,3 @@ def _distinct(x: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         return x, values
     rows, inverse = torch.unique(x, dim=0, return_inverse=True)
     return rows, torch.empty_like(values[: len(rows)]).scatter_(0, inverse, values)
-
-
-def ascend(
-    x: Tensor, scores: Scores[Any], columns: Tensor, *, max_iterations: int = 50
-) -> tuple[Tensor, Tensor]:
-    """Maximise over the uniform coordinates of each row, the others fixed (L-BFGS-B, SciPy).
-
-    The rows are independent, so their sum is maximised at once.
-
-    Args:
-        x: encodings, `S x D`.
-        scores: what to maximise, differentiable in those coordinates.
-        columns: the uniform coordinates.
-        max_iterations: of L-BFGS-B.
-
-    Returns:
-        Encodings, `S x D`, none of which scores less than before, and their scores.
-    """
-    best, best_values = x.clone(), torch.full((len(x),), -math.inf, dtype=torch.double)
-    best_values = best_values.to(x.device)
-
-    def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        nonlocal best, best_values
-        trial = x.clone()
-        trial[:, columns] = torch.from_numpy(flat.reshape(len(x), -1)).to(x)
-        values, gradient = scores.gradient(trial)
-        better = values > best_values
-        best = torch.where(better[:, None], trial, best)
-        best_values = torch.where(better, values, best_values)
-        slope = torch.zeros_like(trial) if gradient is None else gradient
-        finite = torch.nan_to_num(slope[:, columns]).double()
-        return -float(values.sum()), -finite.cpu().numpy().ravel()
-
-    start = x[:, columns].cpu().numpy().ravel()
-    bounds = [(0.0, 1.0)] * len(start)
-    options = {"maxiter": max_iterations, "ftol": 1e-12, "gtol": 1e-7}
-    minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-    return best, best_values

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-import sys
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import replace
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,25 +16,25 @@ from naslib_diffusion.diffusion.exact import Denoiser, ExactDenoiser, suitable_p
 from naslib_diffusion.diffusion.guidance import Guide, TiltGuidance, value_and_gradient
 from naslib_diffusion.diffusion.samplers import Sampler, sample_ancestral
 from naslib_diffusion.diffusion.schedules import karras_sigmas
+from naslib_diffusion.optimize.choice import best
 from naslib_diffusion.optimize.polish import Polisher
+from naslib_diffusion.optimize.pool import Pool, Unique
+from naslib_diffusion.optimize.scale import SHARPNESS, default_scale, upper_deviation
 from naslib_diffusion.optimize.scores import Scores
 from naslib_diffusion.runtime.devices import suitable_device
 from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.runtime.threads import on_cpu, one_thread
-from naslib_diffusion.spaces.base import NumberedForms, Space, sample_some
+from naslib_diffusion.spaces.base import Space
+from naslib_diffusion.spaces.sampling import sample_some
 
 A = TypeVar("A", bound=Hashable)
 
-Unique = Literal["canonical", "exact"]
-
+STEPS = 10
+"""Denoising steps, unless told."""
 BATCH = 1024
 """Architectures denoised at a time."""
 PROBES = 256
 """Random architectures on which the unit of a guide is measured."""
-MAX_SCALE = 100.0
-"""Largest automatic scale."""
-SHARPNESS = 4.0
-"""How much sharper than `default_scale` says a generator starts; repeats lower the scale."""
 MIN_BATCH = 32
 """Fewest architectures denoised at a time; fewer would not be faster."""
 FRUITLESS_DRAWS = 20
@@ -91,7 +90,7 @@ class GuidedGenerator(Generic[A]):
         device: torch.device | str | None = None,
         seed: int | None = None,
         *,
-        steps: int = 10,
+        steps: int = STEPS,
         sigmas: Tensor | None = None,
         sampler: Sampler = sample_ancestral,
         guidance: Guidance = TiltGuidance,
@@ -165,7 +164,7 @@ class GuidedGenerator(Generic[A]):
             ValueError: if an argument is out of range, or the guide returns NaN or a wrong shape.
         """
         _check(n, unique, oversample, batch_size)
-        pool = _Pool(self.space, known, unique)
+        pool = Pool(self.space, known, unique)
         wanted = min(math.ceil(n * oversample), pool.capacity)
         tilt = self._tilt(guide, scale, n)
         self._fill(pool, wanted, tilt, batch_size, max_rounds)
@@ -202,7 +201,7 @@ class GuidedGenerator(Generic[A]):
         return Tilt(guide, scale / unit, self.resample or blind)
 
     def _fill(
-        self, pool: _Pool[A], wanted: int, tilt: Tilt | None, batch_size: int, max_rounds: int
+        self, pool: Pool[A], wanted: int, tilt: Tilt | None, batch_size: int, max_rounds: int
     ) -> None:
         """Generate batches until the pool holds `wanted`, or too many were mostly repeats."""
         share, poor_rounds = 1.0, 0
@@ -214,7 +213,7 @@ class GuidedGenerator(Generic[A]):
                 poor_rounds += 1
                 tilt = tilt and replace(tilt, strength=tilt.strength * (0.5 + share))
 
-    def _draw(self, rows: int, tilt: Tilt | None, pool: _Pool[A]) -> list[A]:
+    def _draw(self, rows: int, tilt: Tilt | None, pool: Pool[A]) -> list[A]:
         """Denoise one batch and discretise it; on a card, leave out repeats before."""
         x = self._denoise(rows, tilt)
         if self.device.type != "cpu":
@@ -238,17 +237,20 @@ class GuidedGenerator(Generic[A]):
             tilt = Tilt(guide, strength, self.resample or blind)
         return self._denoise(rows, tilt)
 
-    def _fill_unguided(self, pool: _Pool[A], n: int) -> None:
+    def _fill_unguided(self, pool: Pool[A], n: int) -> None:
         """Draw from the space itself until the pool holds `n` or nothing new turns up."""
         patience = FRUITLESS_DRAWS * min(self.space.size or 0, 8 * UNGUIDED_ROUND)
         fruitless, rows = 0, MIN_BATCH
         while len(pool) < min(n, pool.capacity) and fruitless <= patience:
-            new = pool.add(sample_some(self.space, rows, self._random))
+            drawn = sample_some(self.space, rows, self._random)
+            new = pool.add(drawn)
+            if not new and len(drawn) < rows:
+                break  # hardly any architecture is valid
             fruitless = 0 if new else fruitless + rows
             rows = min(2 * rows, UNGUIDED_ROUND)
 
     def _best_first(
-        self, pool: _Pool[A], guide: Guide, n: int, polished: int, starts: Sequence[A] = ()
+        self, pool: Pool[A], guide: Guide, n: int, polished: int, starts: Sequence[A] = ()
     ) -> list[A]:
         """Sort the pool by the guide, after a polish of its best and of `starts`.
 
@@ -261,100 +263,9 @@ class GuidedGenerator(Generic[A]):
             return archs
         polisher = Polisher(self.space, device=self.device, random=self._random)
         polisher(scores.encode(starts), scores)
-        visited = itertools.islice(polisher.best(scores, pool.key), n)
+        visited = itertools.islice(best(scores, pool.key), n)
         pool.add([arch for arch, _ in visited])
         return pool.sorted_by(scores)
-
-
-class _Pool(Generic[A]):
-    """Distinct valid architectures that are not known."""
-
-    def __init__(self, space: Space[A], known: Collection[Hashable], unique: Unique) -> None:
-        self.space = space
-        self.known = frozenset(known)
-        self.unique = unique
-        self.archs: dict[Hashable, A] = {}
-        self._taken: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.archs)
-
-    @property
-    def capacity(self) -> int:
-        """What the pool can ever hold at most; known keys are taken to be of the space."""
-        if self.space.size is None or self.unique == "exact":
-            return sys.maxsize
-        return max(self.space.size - len(self.known), 0)
-
-    def fresh(self, x: Tensor) -> Tensor:
-        """Return those of `B x *shape` that may be new, one for each canonical form.
-
-        All of them if the space does not number its forms. Where it does, no architecture is made
-        of what is left out; those that are returned count as taken.
-        """
-        if self.unique != "canonical" or not isinstance(self.space, NumberedForms):
-            return x
-        if self._taken is None:
-            self._taken = torch.zeros(self.space.size or 0, dtype=torch.bool, device=x.device)
-            taken = [self.space.number(key) for key in (*self.known, *self.archs)]
-            self._taken[taken] = True
-        keys = self.space.keys(x)
-        order = keys.argsort(stable=True)
-        ordered = keys[order]
-        new = ~self._taken[ordered]
-        new[1:] &= ordered[1:] != ordered[:-1]
-        self._taken[keys] = True
-        return x[order[new].sort().values]
-
-    def add(self, archs: Sequence[A]) -> int:
-        """Add what is new; return how many that were."""
-        before = len(self.archs)
-        for arch in archs:
-            key = self.key(arch)
-            if key is not None and key not in self.archs and self.space.is_valid(arch):
-                self.archs[key] = arch
-        return len(self.archs) - before
-
-    def key(self, arch: A) -> Hashable | None:
-        """Return what distinguishes an architecture from others; None if it is known."""
-        canonical = self.space.canonical(arch)
-        if canonical in self.known:
-            return None
-        return canonical if self.unique == "canonical" else str(arch)
-
-    def sorted_by(self, scores: Scores[A]) -> list[A]:
-        """Return what is in the pool, best first."""
-        archs = list(self.archs.values())
-        if not archs:
-            return []
-        order = scores(scores.encode(archs)).argsort(descending=True, stable=True)
-        return [archs[i] for i in order.tolist()]
-
-
-def upper_deviation(values: Tensor) -> float:
-    """Standard deviation of `B` values about their median, over the better half.
-
-    Guides such as predicted accuracies have long tails of failures, which must not set the unit.
-    Falls back to the standard deviation of all if the better half is constant.
-    """
-    above = values[values > values.median()] - values.median()
-    deviation = above.square().mean().sqrt() if len(above) else values.std(correction=0)
-    return float(deviation) if bool(deviation.isfinite()) else 0.0
-
-
-def default_scale(n: int, size: int | None) -> float:
-    """Guidance scale, in units of one over the guide's deviation, for the best n of a space.
-
-    Were the guide standard normal over the space with z exceeded by `n`, then under the tilt
-    exp(k f) with k the hazard rate of the normal at z, all levels above z would be about equally
-    likely. Real guides are bounded, so generation starts from `SHARPNESS` times that.
-    """
-    if size is None:
-        return MAX_SCALE
-    share = math.exp(max(min(math.log(n) - math.log(size), 0.0), -600.0))
-    z = -float(torch.special.ndtri(torch.tensor(share, dtype=torch.double)))
-    hazard = math.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) / share
-    return min(hazard, MAX_SCALE)
 
 
 def _check(n: int, unique: str, oversample: float, batch_size: int) -> None:

@@ -10,22 +10,20 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
+from naslib_diffusion.diffusion.exact import Denoiser
 from naslib_diffusion.diffusion.guidance import Guide, value_and_gradient
-from naslib_diffusion.diffusion.schedules import karras_sigmas
 from naslib_diffusion.optimize.block_moves import is_silent
+from naslib_diffusion.optimize.choice import best
+from naslib_diffusion.optimize.continua import only
+from naslib_diffusion.optimize.effort import Effort
 from naslib_diffusion.optimize.enumeration import enumerate_blocks
-from naslib_diffusion.optimize.generator import (
-    SHARPNESS,
-    GuidedGenerator,
-    SpaceExhausted,
-    default_scale,
-    upper_deviation,
-)
-from naslib_diffusion.optimize.polish import Effort, Polisher, only
+from naslib_diffusion.optimize.generator import GuidedGenerator, SpaceExhausted
+from naslib_diffusion.optimize.polish import Polisher
+from naslib_diffusion.optimize.scale import SHARPNESS, default_scale, upper_deviation
 from naslib_diffusion.optimize.scores import Scores
 from naslib_diffusion.runtime.threads import on_cpu, one_thread
-from naslib_diffusion.spaces.base import Space, sample_some
-from naslib_diffusion.spaces.restricted import Restricted
+from naslib_diffusion.spaces.base import Space
+from naslib_diffusion.spaces.sampling import sample_some
 
 A = TypeVar("A", bound=Hashable)
 
@@ -35,6 +33,10 @@ APART = 4.0
 """Squared distance between the starts of the polish: more than two one-hots, if possible."""
 ENUMERATED_AT_LAST = 2**16
 """The same where all that was found is known already."""
+DRAWS = 4096
+"""Architectures drawn at a time where next to nothing is allowed."""
+DRAWN = 2**16
+"""How many of them, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +65,10 @@ class Maximizer(Generic[A]):
         effort: how hard to try; what suits the space unless told.
         device: where the function is evaluated.
         seed: of all random decisions.
-        generator: of `space`, with its denoiser, noise levels, scale and device; one with the
-            exact denoiser unless told.
+        denoiser: of the generator; the exact one unless told.
 
     Raises:
-        ValueError: if the law of the space does not factorise and no generator is given.
+        ValueError: if the law of the space does not factorise and no denoiser is given.
     """
 
     @on_cpu
@@ -78,16 +79,11 @@ class Maximizer(Generic[A]):
         *,
         device: torch.device | str | None = None,
         seed: int = 0,
-        generator: GuidedGenerator[A] | None = None,
+        denoiser: Denoiser | None = None,
     ) -> None:
         self.space, self.effort = space, effort or Effort.of(space)
-        self.generator = generator or GuidedGenerator(
-            space,
-            device=device or "cpu",
-            seed=seed,
-            sigmas=karras_sigmas(self.effort.steps),
-            scale=self.effort.scale,
-        )
+        steps = self.effort.steps
+        self.generator = GuidedGenerator(space, denoiser, device or "cpu", seed, steps=steps)
         self.device = self.generator.device
         self.blocks = space.blocks or ()
         self.random = torch.Generator().manual_seed(seed + 1)
@@ -109,15 +105,17 @@ class Maximizer(Generic[A]):
             guide: maps encodings, `B x *shape`, to scores to be maximised, `B`.
             n: how many, at least 1.
             known: canonical keys of architectures not to be returned.
-            slack: maps flat encodings, `R x D`, to how far they are from breaking a constraint,
-                `R`; negative for those that must not be returned, which are repaired by single
-                moves where that is possible.
+            slack: maps flat encodings, `R x D`, to how far they are from breaking each of `M`
+                constraints, `R` or `R x M`; negative for those that must not be returned, which
+                are repaired where that is possible: by steps along continua, if it has a gradient
+                there, and by single moves.
             starts: architectures from which to climb as well.
 
         Raises:
             ValueError: if the function is NaN somewhere or returns a wrong shape.
         """
         scores = Scores(self.space, guide, self.device, self.effort.chunk)
+        slack = _in_columns(slack)
         everything = enumerate_blocks(self.blocks, ENUMERATED)
         if everything is not None:
             scores(only(everything.to(self.device), slack))
@@ -148,7 +146,7 @@ class Maximizer(Generic[A]):
     def _generate(self, scores: Scores[A], probes: Tensor, values: Tensor) -> Tensor:
         """Generate one batch under guidance, rounded to encodings of architectures."""
         unit = upper_deviation(values)
-        scale = self.generator.scale
+        scale = self.effort.scale
         if scale is None:
             scale = SHARPNESS * default_scale(self.effort.samples, self.space.size)
         blind = self._blind(scores, probes)
@@ -172,8 +170,12 @@ class Maximizer(Generic[A]):
     def _valid_first(self, scores: Scores[A]) -> Tensor:
         """Return the best of what was scored, distinct and valid."""
         x: Tensor = torch.unique_consecutive(scores.visited()[0], dim=0)
-        x = x[: 8 * self.effort.starts]
-        return x[self.polisher.valid(x)]
+        found = x[:0]
+        for part in torch.split(x, 8 * self.effort.starts):
+            found = torch.cat([found, part[self.polisher.valid(part)]])
+            if len(found) >= self.effort.starts:
+                break
+        return found
 
     def _look_everywhere(
         self, scores: Scores[A], n: int, known: Collection[Hashable], slack: Guide | None
@@ -182,20 +184,26 @@ class Maximizer(Generic[A]):
         everything = enumerate_blocks(self.blocks, ENUMERATED_AT_LAST)
         if everything is not None:
             scores(only(everything.to(self.device), slack))
+        elif slack is not None:
+            self._draw(scores, n, known, slack)
         else:
-            space = Restricted(
-                self.space, lambda arch: bool(len(only(scores.encode([arch]), slack)))
-            )
+            seed = self.random.initial_seed()
             generator = GuidedGenerator(
-                space, self.generator.denoiser, self.device, seed=self.random.initial_seed()
+                self.space, self.generator.denoiser, self.device, seed=seed
             )
             try:
                 archs = generator.generate(n, known=known)
             except SpaceExhausted as exhausted:
                 archs = exhausted.found
-            except ValueError:  # hardly anything is allowed
-                archs = []
             scores(scores.encode(archs))
+
+    def _draw(self, scores: Scores[A], n: int, known: Collection[Hashable], slack: Guide) -> None:
+        """Score what is allowed among random architectures, until there are `n`."""
+        for _ in range(DRAWN // DRAWS):
+            drawn = sample_some(self.space, DRAWS, self.random)
+            scores(only(scores.encode(drawn), slack))
+            if len(self._best(scores, n, known, slack)) == n:
+                break
 
     def _best(
         self, scores: Scores[A], n: int, known: Collection[Hashable], slack: Guide | None
@@ -206,7 +214,12 @@ class Maximizer(Generic[A]):
             own = self.space.canonical(arch)
             return None if own in known else own
 
-        return list(itertools.islice(self.polisher.best(scores, key, slack), n))
+        return list(itertools.islice(best(scores, key, slack), n))
+
+
+def _in_columns(slack: Guide | None) -> Guide | None:
+    """Return the slack of `M` constraints as `R x M`."""
+    return None if slack is None else lambda x: slack(x).view(len(x), -1)
 
 
 def _apart(x: Tensor, count: int) -> Tensor:

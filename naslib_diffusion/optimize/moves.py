@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from naslib_diffusion.optimize.block_moves import BlockMoves
-from naslib_diffusion.spaces.base import Space, UniformBlock
+from naslib_diffusion.spaces.base import AtomBlock, Block, Space, UniformBlock
+from naslib_diffusion.spaces.sampling import sample_some
 
 A = TypeVar("A", bound=Hashable)
 
@@ -40,12 +41,28 @@ def moves_of(
     space: Space[Any],
     device: torch.device | str | None = None,
     random: torch.Generator | None = None,
+    *,
+    to_ends: bool = False,
 ) -> Moves:
-    """Return the moves of a space: of its blocks, if they are decisions, or to its neighbours."""
+    """Return the moves of a space: of its blocks, if they are decisions, or to its neighbours.
+
+    Args:
+        space: of the encodings.
+        device: of the encodings.
+        random: for spaces that draw some of their neighbours at random.
+        to_ends: whether continuous coordinates may be moved to either end.
+    """
     blocks = space.blocks or ()
     if len(blocks) > 1 or any(isinstance(block, UniformBlock) for block in blocks):
-        return BlockMoves(blocks, device)
+        return BlockMoves(list(map(_ends, blocks)) if to_ends else blocks, device)
     return NeighborMoves(space, random)
+
+
+def _ends(block: Block) -> Block:
+    """Reduce a continuous coordinate to its ends."""
+    if not isinstance(block, UniformBlock):
+        return block
+    return AtomBlock(block.start, torch.tensor([[0.0], [1.0]], dtype=torch.double))
 
 
 class NeighborMoves(Generic[A]):
@@ -61,7 +78,7 @@ class NeighborMoves(Generic[A]):
     def __init__(self, space: Space[A], random: torch.Generator | None = None) -> None:
         self.space, self.random = space, random
         self.continuous = torch.empty(0, dtype=torch.long)
-        (arch,) = space.sample(1, random)
+        (arch,) = sample_some(space, 1, random)
         self.count = len(space.neighbors(arch, random))
 
     def round(self, x: Tensor) -> Tensor:

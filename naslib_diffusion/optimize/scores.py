@@ -51,6 +51,10 @@ class Scores(Generic[A]):
         """Encode architectures as the scores take them, `B x D`."""
         return self.space.encode(archs).flatten(1).to(self.device)
 
+    def decode(self, x: Tensor) -> list[A]:
+        """Decode flat encodings, `B x D`."""
+        return self.space.decode(x.view(-1, *self.space.shape).cpu())
+
     def relaxed(self, x: Tensor) -> Tensor:
         """Score relaxed encodings, `B x *shape`, differentiably; as a guide for a generator.
 
@@ -68,7 +72,7 @@ class Scores(Generic[A]):
         Raises:
             ValueError: if a score is NaN, or the guide does not return one for each.
         """
-        keys = _keys(x)
+        keys = row_keys(x)
         first = {key: i for i, key in reversed(list(enumerate(keys))) if key not in self._known}
         if first:
             rows = sorted(first.values())
@@ -86,7 +90,7 @@ class Scores(Generic[A]):
         ]
         self.count += len(x)
         values = torch.cat([value for value, _ in parts]).double()
-        self._remember(x, values, _keys(x))
+        self._remember(x, values, row_keys(x))
         slopes = [slope.flatten(1) for _, slope in parts if slope is not None]
         return values, torch.cat(slopes) if len(slopes) == len(parts) else None
 
@@ -101,14 +105,14 @@ class Scores(Generic[A]):
     def _remember(self, x: Tensor, values: Tensor, keys: Sequence[bytes]) -> None:
         bad = values.isnan().nonzero()
         if len(bad):
-            (worst,) = self.space.decode(x[bad[0]].view(1, *self.space.shape).cpu())
+            (worst,) = self.decode(x[bad[0]])
             raise ValueError(f"the guide is NaN at architecture {worst}")
         self._x.append(x)
         self._values.append(values)
         self._known.update(zip(keys, values.tolist(), strict=True))
 
 
-def _keys(x: Tensor) -> list[bytes]:
+def row_keys(x: Tensor) -> list[bytes]:
     """Return a short key of each row; equal rows have equal keys."""
     rows = x.contiguous().cpu().numpy()
     return [hashlib.blake2b(row, digest_size=16).digest() for row in rows]

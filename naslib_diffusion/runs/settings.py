@@ -19,7 +19,8 @@ class Settings:
     """What the user chose, by the names of the command line's options.
 
     Attributes:
-        prior: what is believed before the first evaluation: "default", or files, one a line.
+        prior: what is believed before the first evaluation: "default", "zero-cost" or files, one a
+            line.
         distinct: what counts as one architecture, "isomorphic" or "exact"; None only until the
             table has decided it.
         fingerprint: of the table that was searched, so that a resumed run meets the same one.
@@ -49,11 +50,6 @@ class Settings:
     def all_seeds(self) -> range:
         """The seeds of the run, in order."""
         return range(self.seed, self.seed + self.seeds)
-
-    @property
-    def program(self) -> str:
-        """The command that makes such runs."""
-        return "search" if self.prior is None else "transfer"
 
     @property
     def priors(self) -> list[str]:
@@ -101,7 +97,7 @@ class Settings:
 
     def command(self, out: str) -> str:
         """Return the command line that makes this run."""
-        words = ["naslib-diffusion", self.program]
+        words = ["naslib-diffusion", "search"]
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name == "fingerprint" or value is None or value is False:

@@ -182,8 +182,12 @@ class Search(Generic[A]):
         at_random = min(n, max(self.initial - len(self._asked), 0))
         archs = available(generator, at_random, known=known) if at_random else []
         known |= {self.space.canonical(arch) for arch in archs}
-        if len(archs) < n:
-            archs += self._propose(generator, n - len(archs), known, archs, random)
+        while len(archs) < n:
+            found = self._propose(generator, self._at_once(n - len(archs)), known, archs, random)
+            if not found:
+                break
+            archs += found
+            known |= {self.space.canonical(arch) for arch in found}
         self._asked.update({self.space.canonical(arch): arch for arch in archs})
         if len(archs) < n:
             raise SpaceExhausted(
@@ -316,6 +320,15 @@ class Search(Generic[A]):
             middle, low, high = scale.inverse(torch.tensor(levels, dtype=torch.double)).tolist()
             return Prediction(float(acquisition(x)), middle, abs(high - low) / 2)
 
+    def _at_once(self, n: int) -> int:
+        """Return how many of `n` to propose together: one where only priors speak.
+
+        Before the first value, each proposal has to promise more than the ones before it, so that
+        they spread over what priors disagree on.
+        """
+        finished = any(math.isfinite(trial.value) for trial in self.trials)
+        return n if finished or not self.priors else 1
+
     def _propose(
         self,
         generator: GuidedGenerator[A],
@@ -346,18 +359,23 @@ class Search(Generic[A]):
     def _fit(self, pending: Sequence[A]) -> tuple[ObjectiveScale, Surrogate, float | None]:
         """Fit the surrogates to the history; return them with the best feasible target.
 
-        Failures tell where evaluations fail, and nothing of the objective there.
+        A failure counts as the worst value seen, and tells where evaluations fail: beside an edge
+        the first keeps the search away, and among failures alone the second shows a way out.
         """
         trials = self._unforgiven()
         done = [trial for trial in trials if math.isfinite(trial.value)]
         if not done:
             return self._prior_alone(pending)
-        values = torch.tensor([trial.value for trial in done], dtype=torch.double)
-        scale = ObjectiveScale.of(values, maximize=self.maximize)
-        x = self._encode([trial.arch for trial in done])
+        values = torch.tensor([trial.value for trial in trials], dtype=torch.double)
+        failed = ~values.isfinite()
+        scale = ObjectiveScale.of(values[~failed], maximize=self.maximize)
+        worst = values[~failed].min() if self.maximize else values[~failed].max()
+        values = torch.where(failed, worst, values)
+        x = self._encode([trial.arch for trial in trials])
         surrogate = fit_to_values(informed(self.surrogate, self.priors), x, values, scale)
         self._feasibility = self._fit_feasibility(trials)
-        feasible = torch.tensor([trial.feasible for trial in done]).to(x.device)
+        feasible = torch.tensor([trial.feasible for trial in trials]).to(x.device)
+        feasible &= ~failed.to(x.device)
         worth = levels(surrogate, x, scale(values).to(x), self.repeats)
         best = float(worth[feasible].max()) if feasible.any() else None
         if pending:
@@ -391,9 +409,13 @@ class Search(Generic[A]):
         surrogate = informed(self.surrogate, self.priors)
         self._feasibility = None
         known = [*(trial.arch for trial in self.trials), *pending]
+        best = 0.0
         if known:
-            surrogate = surrogate.fantasize(self._encode(known))
-        return ObjectiveScale(1.0, 0.0, 1.0, 0.0, 1.0), surrogate, 0.0
+            x = self._encode(known)
+            surrogate = surrogate.fantasize(x)
+            with torch.no_grad():
+                best = float(surrogate.posterior(x)[0].max())
+        return ObjectiveScale(1.0, 0.0, 1.0, 0.0, 1.0), surrogate, best
 
     def _acquire(self, surrogate: Surrogate, best: float | None, random: torch.Generator) -> Guide:
         guide: Guide

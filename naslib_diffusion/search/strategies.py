@@ -14,17 +14,17 @@ from typing import Any, Protocol, TypeVar
 import torch
 
 from naslib_diffusion.diffusion.guidance import Guide
+from naslib_diffusion.optimize.effort import Effort
 from naslib_diffusion.optimize.enumeration import catalogue, is_enumerable
-from naslib_diffusion.optimize.generator import GuidedGenerator, SpaceExhausted
+from naslib_diffusion.optimize.generator import STEPS, GuidedGenerator, SpaceExhausted
 from naslib_diffusion.optimize.maximize import Maximizer
-from naslib_diffusion.optimize.polish import Effort
 
 A = TypeVar("A", bound=Hashable)
 
 CHUNK = 8192
 """Architectures that the acquisition function is given at once where all are scored."""
-SWEEPS = 8
-"""Of the polish, for all starts: the next evaluation is not worth the last digit of each."""
+BRIEFLY = {"sweeps": 8, "iterations": 20, "rounds": 4}
+"""Bounds on the polish: the next evaluation is not worth the last digit of each start."""
 
 
 @dataclass(frozen=True)
@@ -110,18 +110,25 @@ class GuidedStrategy:
     Attributes:
         polish: number of candidates that are polished, and half as many incumbents; 0 for
             candidates as they are generated.
+        steps: of denoising; what suits the space unless told, fewer where a polish follows.
+        scale: of guidance; see `GuidedGenerator.generate`.
     """
 
     polish: int = 8
+    steps: int | None = None
+    scale: float | None = None
 
     def propose(self, generator: GuidedGenerator[A], request: Request) -> list[A]:
         """Generate under the guidance of the acquisition function."""
-        if not self.polish:
-            return available(generator, request.n, request.acquisition, known=request.known)
-        space = generator.space
-        effort = replace(Effort.of(space), samples=request.n, starts=self.polish, sweeps=SWEEPS)
+        space, denoiser, device = generator.space, generator.denoiser, generator.device
         seed = int(torch.randint(2**31, (), generator=request.random))
-        maximize = Maximizer(space, effort, seed=seed, generator=generator)
+        if not self.polish:
+            steps = self.steps or STEPS
+            own = GuidedGenerator(space, denoiser, device, seed, steps=steps, scale=self.scale)
+            return available(own, request.n, request.acquisition, known=request.known)
+        effort = replace(Effort.of(space), samples=request.n, starts=self.polish, **BRIEFLY)
+        effort = replace(effort, steps=self.steps or effort.steps, scale=self.scale)
+        maximize = Maximizer(space, effort, device=device, seed=seed, denoiser=denoiser)
         starts = request.incumbents[: self.polish // 2]
         found = maximize(request.acquisition, request.n, known=request.known, starts=starts)
         return found.archs

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from naslib_diffusion.spaces.base import AtomBlock, Block, Factor, Space, UniformBlock, UnionBlock
+from naslib_diffusion.spaces.base import (
+    AtomBlock,
+    Block,
+    Buildable,
+    Factor,
+    Space,
+    UniformBlock,
+    UnionBlock,
+)
 from naslib_diffusion.spaces.equality import Equality, Exact
 from naslib_diffusion.spaces.mobilenetv3 import MobileNetV3, Subnet
 from naslib_diffusion.spaces.nasbench201 import NASBench201
 from naslib_diffusion.spaces.nasbenchgraph import GraphNet, NASBenchGraph
-from naslib_diffusion.spaces.parameters import Categorical, Integer, Real
+from naslib_diffusion.spaces.numbers import Integer, Real
+from naslib_diffusion.spaces.parameters import Categorical
 from naslib_diffusion.spaces.product import Point, ProductSpace
 from naslib_diffusion.spaces.samples import Graph, SampleSpace, from_samples
 from naslib_diffusion.spaces.subset import Subset
@@ -25,6 +34,7 @@ __all__ = [
     "SPACES",
     "AtomBlock",
     "Block",
+    "Buildable",
     "Categorical",
     "Equality",
     "Exact",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 A = TypeVar("A", bound=Hashable)
 
@@ -185,20 +185,6 @@ class Space(Protocol[A]):
         """
 
 
-def sample_some(space: Space[A], n: int, generator: torch.Generator | None = None) -> list[A]:
-    """Draw from a space: `n` architectures, or as many as are found where nearly all are banned.
-
-    Raises:
-        HardlyAnyValid: if none is found.
-    """
-    try:
-        return space.sample(n, generator)
-    except HardlyAnyValid as few:
-        if not few.found:
-            raise
-        return few.found
-
-
 FeaturesPullback = Callable[[Sequence[Tensor]], Tensor]
 """Maps the gradients of a score by groups of features, `B x K_i` each, to that by encodings,
 `B x *shape`."""
@@ -227,3 +213,15 @@ class NumberedForms(Protocol):
 
     def number(self, key: Hashable) -> int:
         """Return the number of a canonical form."""
+
+
+@runtime_checkable
+class Buildable(Protocol):
+    """A space whose architectures can be made networks of, to be trained or looked at.
+
+    Optional: zero-cost priors need it. A space of your own gets it by one method.
+    """
+
+    def build(self, arch: Any, *, inputs: int = 3, outputs: int = 10) -> nn.Module:
+        """Return the untrained network of `arch`, which maps `B x inputs x H x W` to
+        `B x outputs`; its weights are drawn from PyTorch's global generator."""

@@ -19,16 +19,19 @@ from naslib_diffusion.spaces.base import (
     UnionBlock,
     count_encodings,
 )
+from naslib_diffusion.spaces.sampling import sample_some
 
 _MAX_ROUNDS = 100  # batches that `sample` draws before it gives up
 _MIN_BATCH = 100
+_SAME = 1e-6  # rounding by less than this is none
 _CLOSE = 1e-9  # how far a coordinate of an atom may be from its fixed value
 
 
 class Fixed(Generic[A]):
     """The architectures of `space` whose flat encoding has given values in given columns.
 
-    Fixing a column of a one-hot at 1 makes the choice, at 0 bans it.
+    Fixing a column of a one-hot at 1 makes the choice, at 0 bans it. A number on a grid is fixed
+    at the grid's value nearest to a position in [0, 1], as `decode` takes it.
 
     Args:
         space: the whole space; its law has to factorise into `blocks`.
@@ -47,7 +50,8 @@ class Fixed(Generic[A]):
         if space.blocks is None:
             raise ValueError(f"the law of space {space.name!r} does not factorise")
         self.space = space
-        self.columns = {int(column): float(value) for column, value in columns.items()}
+        snapped = (self._snap(int(column), float(value)) for column, value in columns.items())
+        self.columns = dict(snapped)
         self.name = f"{space.name} with {len(columns)} columns fixed"
         self.shape = space.shape
         self.blocks: Sequence[Block] = tuple(map(self._fix, space.blocks))
@@ -112,6 +116,17 @@ class Fixed(Generic[A]):
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the features in `space`."""
         return self.space.features(x)
+
+    def _snap(self, column: int, value: float) -> tuple[int, float]:
+        """Round the position of a number to that of the nearest value on its grid, if any."""
+        here = [b for b in self.space.blocks or () if b.start == column and b.width == 1]
+        number = any(not isinstance(b, AtomBlock) or len(b.atoms) > 1 for b in here)
+        if not number or not 0 <= value <= 1:
+            return column, value
+        x = self.space.encode(sample_some(self.space, 1, torch.Generator().manual_seed(0)))
+        x.view(-1)[column] = value
+        own = float(self.space.encode(self.space.decode(x)).view(-1)[column])
+        return column, value if abs(own - value) <= _SAME else own
 
     def _fix(self, block: Block) -> Block:
         """Keep the atoms of a block that agree with the fixed columns."""

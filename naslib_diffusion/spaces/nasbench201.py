@@ -12,25 +12,23 @@ import itertools
 import random
 import re
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from naslib_diffusion.spaces.base import AtomBlock, Block, FeaturesPullback
+from naslib_diffusion.spaces.costs import network_cost
+from naslib_diffusion.spaces.nasbench201_cell import OPERATIONS, Cell
 from naslib_diffusion.spaces.nasbench201_features import (
-    CONV1,
-    CONV3,
     EDGES,
     NONE,
-    POOL,
     SKIP,
     cell_features,
 )
 from naslib_diffusion.spaces.nasbench201_slopes import linearize_cell_features
 
-OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+__all__ = ["ADJACENCY", "EDGES", "OPERATIONS", "Cell", "NASBench201"]
 
 ADJACENCY = tuple((0, 1 + e) for e, (source, _) in enumerate(EDGES) if source == 0) + tuple(
     (1 + e, node)
@@ -43,31 +41,6 @@ _STRING = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\
 _SIX = re.compile(r"[(\[]\s*([0-4])" + r"\s*,?\s*([0-4])" * 5 + r"\s*,?\s*[)\]]")
 _DIGITS = re.compile(r"[0-4]{6}")
 _INDEX = re.compile(r"[0-9]{1,5}")
-_NASLIB_OPERATIONS = (SKIP, NONE, CONV3, CONV1, POOL)
-_NASLIB_EDGES = tuple(EDGES.index(e) for e in ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)))
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A cell: six indices into `OPERATIONS`, in the order of `EDGES`."""
-
-    operations: tuple[int, ...]
-
-    def __str__(self) -> str:
-        a, b, c, d, e, f = (OPERATIONS[i] for i in self.operations)
-        return f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|"
-
-    def to_naslib(self) -> tuple[int, ...]:
-        """Return NASLib's six operation indices (edges by source, its own operation order)."""
-        return tuple(_NASLIB_OPERATIONS.index(self.operations[e]) for e in _NASLIB_EDGES)
-
-    @staticmethod
-    def from_naslib(indices: Sequence[int]) -> Cell:
-        """Inverse of `to_naslib`."""
-        operations = [0] * 6
-        for edge, index in zip(_NASLIB_EDGES, indices, strict=True):
-            operations[edge] = _NASLIB_OPERATIONS[int(index)]
-        return Cell(tuple(operations))
 
 
 class NASBench201:
@@ -168,6 +141,28 @@ class NASBench201:
             for op in range(len(OPERATIONS))
             if op != ops[edge]
         ]
+
+    def build(
+        self,
+        arch: Cell,
+        *,
+        channels: int = 16,
+        cells: int = 5,
+        inputs: int = 3,
+        outputs: int = 10,
+    ) -> nn.Module:
+        """Return the untrained network that stacks `arch`; see `CellNetwork`."""
+        from naslib_diffusion.spaces.nasbench201_network import CellNetwork
+
+        return CellNetwork(arch, outputs, channels=channels, cells=cells, inputs=inputs)
+
+    def cost(self, arch: Cell, name: str = "params") -> float:
+        """Return what the network of `arch` costs on CIFAR-10; see `COSTS` for names.
+
+        Raises:
+            ValueError: if the cost is unknown.
+        """
+        return network_cost(self.build(arch), name, (3, 32, 32))
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return path and summary features, `B x 40` and `B x 7`; see `cell_features`."""

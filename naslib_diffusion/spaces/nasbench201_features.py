@@ -8,6 +8,7 @@ distribution over operations: the features are expectations, as if paths were in
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -45,14 +46,14 @@ def path_sequences(operations: Tensor) -> Tensor:
     Sequences are over conv 1x1, conv 3x3 and pool, by length (1 + 3 + 9 + 27 of them): a skip adds
     nothing to a sequence, and a `none` on the path leaves it without any.
     """
-    return torch.stack([_sequence(operations[:, list(path)]) for path in PATHS], 1)
+    # one index at a time: a list of them would be copied to the device in each call
+    return torch.stack([_sequence([operations[:, i] for i in path]) for path in PATHS], 1)
 
 
-def _sequence(edges: Tensor) -> Tensor:
-    """Multiply the edges of one path in the algebra of sequences; `B x L x 5` to `B x 40`."""
-    batch = edges.shape[0]
-    by_length = [edges.new_ones(batch, 1)]
-    for edge in edges.unbind(1):
+def _sequence(edges: Sequence[Tensor]) -> Tensor:
+    """Multiply the edges of one path in the algebra of sequences; each `B x 5`, to `B x 40`."""
+    by_length = [edges[0].new_ones(len(edges[0]), 1)]
+    for edge in edges:
         skip, real = edge[:, SKIP, None], edge[:, CONV1:]
         longer = [torch.einsum("bs,bo->bso", s, real).flatten(1) for s in by_length]
         same = [s * skip for s in by_length]
@@ -85,16 +86,24 @@ def _summary(operations: Tensor, paths: Tensor) -> Tensor:
     """Return the summary features, each scaled to unit standard deviation; `B x 7`."""
     at_least, scale = _summary_constants(paths.device, paths.dtype)
     live, deep = paths.sum(-1), paths @ at_least
-    nothing = (1 - live).prod(1)
+    nothing = _product(1 - live)
     # "the deepest path has at least k convolutions" = not all paths have fewer
-    longest = (1 - (1 - deep).prod(1)).sum(-1)
-    shortest = ((1 - (live[..., None] - deep)).prod(1) - nothing[:, None]).sum(-1)
+    longest = (1 - _product(1 - deep)).sum(-1)
+    shortest = (_product(1 - (live[..., None] - deep)) - nothing[:, None]).sum(-1)
     counts = tree_levels(operations).sum(1)
-    pure_skip = 1 - (1 - paths[..., 0]).prod(1)
+    pure_skip = 1 - _product(1 - paths[..., 0])
     summary = torch.cat(
         [torch.stack([live.sum(1), longest, shortest], 1), counts, pure_skip[:, None]], 1
     )
     return summary / scale
+
+
+def _product(factors: Tensor) -> Tensor:
+    """Multiply over the second dimension: the gradient of `prod` looks whether any factor is zero.
+
+    For that a card would have to be waited for, and could not record it.
+    """
+    return functools.reduce(torch.mul, factors.unbind(1))
 
 
 def tree_levels(operations: Tensor) -> Tensor:

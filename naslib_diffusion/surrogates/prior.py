@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol, Self, runtime_checkable
 
 import torch
@@ -11,7 +12,9 @@ from torch import Tensor
 
 from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.spaces.base import A, Space
+from naslib_diffusion.surrogates.adapted import AdaptedSurrogate
 from naslib_diffusion.surrogates.base import ObjectiveScale, Surrogate
+from naslib_diffusion.surrogates.weighed import WeighedSurrogate
 
 TRUST = 3.0
 """How many evaluations it takes to be as sure of a prior's weight as before the first."""
@@ -33,10 +36,26 @@ class Prior(Protocol):
 
 @runtime_checkable
 class AdaptivePrior(Prior, Protocol):
-    """A prior that knows how it is to be adapted to observations, and makes the surrogate."""
+    """A prior that knows how tasks differ from what it tells, and makes a surrogate of that."""
 
-    def surrogate(self) -> Surrogate:
+    def surrogate(self) -> AdaptedSurrogate:
         """Return a new surrogate; before it is fitted, its posterior is what is believed."""
+
+
+@dataclass(frozen=True)
+class Plain:
+    """The belief that a prior is about right everywhere alike."""
+
+    prior: Prior
+
+    def to(self, device: torch.device | str) -> Plain:
+        """Return the same on another device."""
+        return Plain(moved(self.prior, device))
+
+    def belief(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map encodings (`B x *shape`) to mean and relative deviation, `B` each."""
+        mean = self.prior(x)
+        return mean, torch.ones_like(mean)
 
 
 class EarlierSearch:
@@ -183,8 +202,16 @@ def _representative(values: Tensor) -> Tensor:
 def informed(surrogate: Surrogate, priors: Sequence[Prior]) -> Surrogate:
     """Return the surrogate with the priors, or as it is if there are none.
 
-    A single prior that makes its own surrogate does.
+    Adaptive priors are weighed by evidence (`WeighedSurrogate`), and others beside them too, as if
+    tasks differed from these as from the first. Others alone are weighed by regression.
     """
-    if len(priors) == 1 and isinstance(priors[0], AdaptivePrior):
-        return priors[0].surrogate()
-    return InformedSurrogate(surrogate, priors) if priors else surrogate
+    adaptive = [prior.surrogate() for prior in priors if isinstance(prior, AdaptivePrior)]
+    if not adaptive:
+        return InformedSurrogate(surrogate, priors) if priors else surrogate
+    space, residual = adaptive[0].space, adaptive[0].residual
+    others = [
+        AdaptedSurrogate(space, Plain(prior), residual)
+        for prior in priors
+        if not isinstance(prior, AdaptivePrior)
+    ]
+    return WeighedSurrogate(surrogate, [*adaptive, *others])

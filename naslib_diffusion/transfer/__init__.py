@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from naslib_diffusion.transfer.adapted import AdaptedSurrogate, Residual
+from naslib_diffusion.spaces.nasbench201_network import CellNetwork
+from naslib_diffusion.surrogates.adapted import AdaptedSurrogate, Residual
 from naslib_diffusion.transfer.meta import MetaConfig, MetaSurrogate
-from naslib_diffusion.transfer.network import CellNetwork
 from naslib_diffusion.transfer.priors import load_priors
 from naslib_diffusion.transfer.recipe import Recipe, recipe_for
 from naslib_diffusion.transfer.training import TrainedCell, load_cell, train_cell
+from naslib_diffusion.transfer.zero_cost import ZeroCost
 
 __all__ = [
     "AdaptedSurrogate",
@@ -17,6 +18,7 @@ __all__ = [
     "Recipe",
     "Residual",
     "TrainedCell",
+    "ZeroCost",
     "load_cell",
     "load_priors",
     "recipe_for",

@@ -18,8 +18,7 @@ from torch.nn import functional
 from naslib_diffusion.runtime.files import parse_header, read_tensors, write_atomically
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.spaces.equality import structure
-from naslib_diffusion.surrogates.base import Surrogate
-from naslib_diffusion.transfer.adapted import AdaptedSurrogate, Residual
+from naslib_diffusion.surrogates.adapted import AdaptedSurrogate, Residual
 
 FORMAT = 1
 KEY = "naslib_diffusion_prior"
@@ -74,6 +73,7 @@ class MetaSurrogate(nn.Module):
         super().__init__()
         self.space, self.config, self.residual = space, config, residual
         self.tables: tuple[str, ...] = ()  # that it was taught, as its file says
+        self.facts: Mapping[str, Any] = {}  # on how it was made, as its file says
         self.register_buffer("center", torch.zeros(config.inputs))
         self.register_buffer("spread", torch.ones(config.inputs))
         with torch.random.fork_rng(devices=[]):
@@ -95,7 +95,7 @@ class MetaSurrogate(nn.Module):
         """Return the mean, `B`: what a search that knows nothing else expects."""
         return self.belief(x)[0]
 
-    def surrogate(self) -> Surrogate:
+    def surrogate(self) -> AdaptedSurrogate:
         """Return a new surrogate that starts from this belief."""
         return AdaptedSurrogate(self.space, self, self.residual)
 
@@ -198,5 +198,6 @@ def _build(
     found.load_state_dict({name: tensor.double() for name, tensor in tensors.items()})
     if not bool((found.spread > 0).all()):
         raise ValueError("the spreads of its features must be positive")
-    found.tables = tuple(dict(header.get("facts") or {}).get("tables", ()))
+    found.facts = dict(header.get("facts") or {})
+    found.tables = tuple(found.facts.get("tables", ()))
     return found

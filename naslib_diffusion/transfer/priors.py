@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.base import Space
-from naslib_diffusion.spaces.equality import whole
+from naslib_diffusion.spaces.equality import structure, whole
 from naslib_diffusion.surrogates import make_surrogate
 from naslib_diffusion.surrogates.prior import EarlierSearch, Prior
 from naslib_diffusion.tables import Direction, TableError, load_table
 from naslib_diffusion.transfer.dataset import describe, has_image_encoder, image_encoder
 from naslib_diffusion.transfer.meta import SHIPPED, MetaSurrogate
 from naslib_diffusion.transfer.task_kernel import TaskKernelSurrogate
+from naslib_diffusion.transfer.untrained import buildable
+from naslib_diffusion.transfer.zero_cost import ZeroCost, shipped_file
 
 if TYPE_CHECKING:
     from naslib_diffusion.transfer.images import ImageSet
@@ -29,15 +31,24 @@ def load_priors(
     """Return the priors of a search.
 
     Args:
-        names: "default" for the meta-surrogate that ships for the space, a `.safetensors` file of
-            another, or CSV tables of other tasks, as FILE or FILE:COLUMN.
+        names: "tasks" for the meta-surrogate that ships for the space, "zero-cost" for what
+            untrained networks tell, "default" for all that ships, a `.safetensors` file of another
+            of either, or CSV tables of other tasks, as FILE or FILE:COLUMN.
         space: of the search.
         direction: of tables.
 
     Raises:
         ValueError: if one cannot be read, or is of another space; in one line.
     """
-    return tuple(_load(name, space, direction) for name in names)
+    found = list[str]()
+    for name in names:
+        found += _shipped(space) if name == "default" else [name]
+    return tuple(_load(name, space, direction) for name in dict.fromkeys(found))
+
+
+def _shipped(space: Space[Any]) -> list[str]:
+    """Return the names of all that ships for a space; what other tasks tell, if nothing does."""
+    return ["tasks", "zero-cost"] if shipped_file(space).exists() else ["tasks"]
 
 
 def image_prior_names(names: Sequence[str]) -> tuple[str, ...]:
@@ -67,19 +78,35 @@ def load_image_priors(names: Sequence[str], train: ImageSet, seed: int) -> tuple
             data = describe(train.images, train.labels, image_encoder(), seed=seed)
             found.append(TaskKernelSurrogate.load(IMAGES, space).for_data(data))
         else:
-            found.append(_load("default" if name == "cells" else name, space, "maximize"))
+            found.append(_load("tasks" if name == "cells" else name, space, "maximize"))
     return tuple(found)
 
 
+def _zero_cost(space: Space[Any]) -> ZeroCost:
+    """Return what ships; measuring takes minutes, so that another space has to be told to."""
+    name = structure(space).name
+    if not shipped_file(space).exists():
+        buildable(structure(space))
+        raise ValueError(
+            f"no zero-cost prior ships for space {name!r}; make one by "
+            f"naslib-diffusion zero-cost --space {name} --out FILE.safetensors"
+        )
+    return ZeroCost(space)
+
+
 def _load(name: str, space: Space[Any], direction: Direction) -> Prior:
-    if name == "default" or name.endswith(".safetensors"):
+    if name == "tasks":
+        return MetaSurrogate.load("default", space)
+    if name.endswith(".safetensors"):
         return MetaSurrogate.load(name, space)
+    if name == "zero-cost":
+        return _zero_cost(space)
     space = whole(space)
     path, _, column = name.partition(":") if not Path(name).exists() else (name, "", "")
     try:
         table = load_table(path, space, column or None, direction)
     except TableError as error:
-        raise ValueError(f"--prior: {error}") from None
+        raise ValueError(str(error)) from None
     sign = 1 if direction == "maximize" else -1
     values = [sign * value for value in table.values.tolist()]
     return EarlierSearch(make_surrogate("gp", space), space, table.archs, values)

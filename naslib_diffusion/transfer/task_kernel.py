@@ -21,9 +21,8 @@ from torch import Tensor
 
 from naslib_diffusion.runtime.files import read_tensors, write_atomically
 from naslib_diffusion.spaces.base import Space
-from naslib_diffusion.surrogates.base import Surrogate
+from naslib_diffusion.surrogates.adapted import AdaptedSurrogate, Residual
 from naslib_diffusion.surrogates.posterior import squared_distances
-from naslib_diffusion.transfer.adapted import AdaptedSurrogate, Residual
 from naslib_diffusion.transfer.dataset import DataSet
 from naslib_diffusion.transfer.task_results import DataSetSpace, Earlier, TaskResults
 
@@ -232,7 +231,7 @@ class TaskKernelPrior:
         mean = self(x)
         return mean, torch.ones_like(mean)
 
-    def surrogate(self) -> Surrogate:
+    def surrogate(self) -> AdaptedSurrogate:
         """Return a new surrogate that starts from this belief."""
         return AdaptedSurrogate(self.space, self, RESIDUAL)
 

@@ -20,9 +20,9 @@ from torch.nn import functional
 from naslib_diffusion.runtime.files import write_atomically
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.nasbench201 import Cell
+from naslib_diffusion.spaces.nasbench201_network import CellNetwork
 from naslib_diffusion.transfer.augment import augment
 from naslib_diffusion.transfer.images import ImageSet
-from naslib_diffusion.transfer.network import CellNetwork
 from naslib_diffusion.transfer.recipe import Recipe
 
 KEY = "naslib_diffusion_cell"

@@ -17,6 +17,8 @@ from botorch.sampling.normal import SobolQMCNormalSampler
 from botorch.utils.multi_objective.hypervolume import infer_reference_point
 from botorch.utils.transforms import normalize, unnormalize
 from gpytorch.mlls import ExactMarginalLogLikelihood
+from naslib_diffusion.plugins.botorch.checks import are_encodings
+from naslib_diffusion.plugins.botorch.coding import OneHot
 from naslib_diffusion.plugins.botorch.optimize import optimize_acqf_diffusion
 from torch import Tensor
 
@@ -67,6 +69,7 @@ class DiffusionCandidates:
         pending = None if pending_x is None else normalize(pending_x, bounds)
         acq_function = _acquisition(seen, train_obj, train_con, pending)
         avoid = seen if pending is None else torch.cat([seen, pending])
+        avoid = avoid[are_encodings(self.space, OneHot(self.space), avoid)]
         candidates, _ = optimize_acqf_diffusion(
             acq_function, self.space, q=1, X_avoid=avoid, options=self.options
         )

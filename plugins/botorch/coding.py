@@ -83,9 +83,11 @@ class Index:
             if count == 0:
                 parts.append(column.unsqueeze(-1))
                 continue
-            index = column.round().long()
+            index = column.nan_to_num(-1).round().long()
             if bool((index < 0).any()) or bool((index >= count).any()):
                 raise ValueError(f"column {i} has an index outside 0 ... {count - 1}")
+            if bool(((column - index).abs() > 1e-3).any()):
+                raise ValueError(f"column {i} is an index in 0 ... {count - 1}, not a fraction")
             parts.append(torch.nn.functional.one_hot(index, count).to(inputs))
         return torch.cat(parts, -1)
 

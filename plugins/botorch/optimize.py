@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from typing import Any
 
-import torch
 from botorch.acquisition.acquisition import AcquisitionFunction, OneShotAcquisitionFunction
-from botorch.exceptions.errors import InputDataError, UnsupportedError
+from botorch.exceptions.errors import UnsupportedError
 from botorch.exceptions.warnings import OptimizationWarning
-from naslib_diffusion.plugins.botorch.coding import Coding, Encoding, coding_of
-from naslib_diffusion.plugins.botorch.constraints import Constraint, slack_of
-from naslib_diffusion.plugins.botorch.options import MIN_BATCH, effort
-from naslib_diffusion.plugins.botorch.pending import pending_points
+from naslib_diffusion.plugins.botorch.coding import Encoding
+from naslib_diffusion.plugins.botorch.constraints import Constraint
+from naslib_diffusion.plugins.botorch.task import Task
 from torch import Tensor
 
-from naslib_diffusion.diffusion.guidance import Guide
-from naslib_diffusion.optimize import Effort, Maximizer
 from naslib_diffusion.spaces import Space
-from naslib_diffusion.spaces.batches import Batch, Batches
-from naslib_diffusion.spaces.fixed import Fixed
 
 
 def optimize_acqf_diffusion(
@@ -57,7 +49,8 @@ def optimize_acqf_diffusion(
         X_avoid: `n x d` points that must not be returned.
         constraint: maps candidates `n x d` to `n` booleans, or to numbers that must not be
             negative; or a list of tuples (indices, coefficients, rhs), each an inequality
-            `\sum_i (X[indices[i]] * coefficients[i]) >= rhs`.
+            `\sum_i (X[indices[i]] * coefficients[i]) >= rhs` (two of opposite signs are an
+            equality), of tuples (function of one candidate, True), and of functions.
         fixed_features: `{column: value}`; a one-hot's column at 1 makes a choice, at 0 bans it.
         options: `generate` (True unless told, except for small spaces) and `polish` (True unless
             told) turn the two phases on and off;
@@ -66,7 +59,8 @@ def optimize_acqf_diffusion(
             `raw_samples` random points, `maxiter_alternating`, `max_batch_size`, and `seed` (from
             PyTorch's generator unless told).
         sequential: choose the candidates of a batch one after the other, each with those before
-            it pending, and leave it at that; otherwise the batch is then improved jointly.
+            it pending, and leave it at that; otherwise the batch is then improved jointly, where
+            the function takes `q` points at once.
         encoding: "one-hot" if the model's inputs are the space's flattened encodings; "index" if
             they are one column per parameter of a `ProductSpace`, as for `MixedSingleTaskGP`.
         return_acq_values: whether to return the value; None takes its place otherwise.
@@ -76,13 +70,16 @@ def optimize_acqf_diffusion(
 
         - a `q x d`-dim tensor of candidates; fewer, with an `OptimizationWarning`, if the space
           has no more;
-        - the acquisition value of the batch, a scalar; with `sequential` and `q > 1`, `q`
-          values, each conditional on the candidates before it.
+        - the acquisition value of the batch, a scalar; with `sequential` and `q > 1`, and for
+          functions of one point at a time, `q` values, each conditional on the candidates before
+          it. Value and constraint are those of the candidates themselves, after rounding.
 
     Raises:
-        InputDataError: if no point is left, or `X_avoid` or `fixed_features` do not fit the space.
-        UnsupportedError: for one-shot acquisition functions, for analytic ones if `q > 1`, and for
-            unknown options.
+        InputDataError: if no point is left, or `X_avoid`, `fixed_features`, `constraint` or the
+            model's training inputs do not fit the space.
+        UnsupportedError: for one-shot acquisition functions, for those that take neither `q`
+            points nor one with others pending, for constraints between candidates, and for unknown
+            options.
     """
     if isinstance(acq_function, OneShotAcquisitionFunction):
         raise UnsupportedError(
@@ -90,159 +87,13 @@ def optimize_acqf_diffusion(
         )
     if q < 1:
         raise ValueError(f"q must be at least 1, not {q}")
-    task = _task(acq_function, space, X_avoid, constraint, fixed_features, options, encoding)
-    if q == 1:
-        chosen, values = task.single()
-    else:
-        with pending_points(acq_function) as wait:
-            chosen, conditional = [], []
-            for _ in range(q):
-                arch, value = task.single(chosen, required=not chosen)
-                if not arch:
-                    break
-                chosen += arch
-                conditional.append(value)
-                wait(task.candidates(chosen))
-        values = torch.stack(conditional)
-        if len(chosen) < q:
-            warnings.warn(
-                f"Requested {q=} candidates from fully discrete search space, but only "
-                f"{len(chosen)} possible choices remain. ",
-                OptimizationWarning,
-                stacklevel=2,
-            )
-        if not sequential:
-            chosen, values = task.joint(chosen)
-    return task.candidates(chosen), values if return_acq_values else None
-
-
-@dataclass(frozen=True)
-class _Task:
-    """One call: what to maximise, where, and what is out of the question."""
-
-    acq_function: AcquisitionFunction
-    space: Space[Any]
-    coding: Coding
-    known: frozenset[Hashable]
-    constraint: Constraint | None
-    fixed: dict[int, float]
-    effort: Effort
-    seed: int
-    device: torch.device
-    dtype: torch.dtype
-
-    def single(
-        self, chosen: list[Any] | None = None, *, required: bool = True
-    ) -> tuple[list[Any], Tensor]:
-        """Return the best point that is not among the chosen, in a list, and its value."""
-        taken = {*self.known, *map(self.space.canonical, chosen or ())}
-        seed = self.seed + len(taken) - len(self.known)
-        maximizer = Maximizer(self.space, self.effort, device=self.device, seed=seed)
-        best = maximizer(self._guide, known=taken, slack=self._slack)
-        if not best.archs:
-            if required:
-                raise InputDataError(
-                    "No feasible points remain after removing `X_avoid` and filtering out "
-                    "infeasible points."
-                )
-            return [], torch.empty(0)
-        return best.archs[:1], best.values[0].to(self.device, self.dtype)
-
-    def joint(self, chosen: list[Any]) -> tuple[list[Any], Tensor]:
-        """Improve a batch jointly, from the chosen and from generated batches."""
-        batches = Batches(self.space, len(chosen), self.known)
-        smaller = replace(self.effort, chunk=max(self.effort.chunk // len(chosen), MIN_BATCH))
-        joint = Maximizer(batches, smaller, device=self.device, seed=self.seed)
-        best = joint(self._guide, slack=self._slack, starts=[Batch(tuple(chosen))])
-        return list(best.archs[0].members), best.values[0].to(self.device, self.dtype)
-
-    def candidates(self, archs: list[Any]) -> Tensor:
-        """Return the model's inputs of architectures, `n x d`."""
-        inputs: Tensor = self.coding.inputs(self.space.encode(archs).flatten(1))
-        for column, value in self.fixed.items():
-            inputs[:, column] = value
-        return inputs.to(device=self.device, dtype=self.dtype)
-
-    def _guide(self, x: Tensor) -> Tensor:
-        """Evaluate the acquisition function on encodings, `B x *shape` or `B x q x *shape`."""
-        flat = x.reshape(len(x), -1, self._width)
-        values: Tensor = self.acq_function(self.coding.inputs(flat).to(self.dtype))
-        return values
-
-    @property
-    def _slack(self) -> Guide | None:
-        """How far flat encodings, `R x D` or `R x qD`, are from breaking the constraint."""
-        constraint = self.constraint
-        if constraint is None:
-            return None
-
-        def slack(x: Tensor) -> Tensor:
-            points = self.coding.inputs(x.reshape(-1, self._width)).to(self.dtype)
-            values = slack_of(constraint, points).view(len(x), -1)
-            return torch.amin(values, 1)
-
-        return slack
-
-    @property
-    def _width(self) -> int:
-        return math.prod(self.space.shape)
-
-
-def _task(
-    acq_function: AcquisitionFunction,
-    space: Space[Any],
-    X_avoid: Tensor | None,
-    constraint: Constraint | None,
-    fixed_features: Mapping[int, float] | None,
-    options: Mapping[str, Any] | None,
-    encoding: str,
-) -> _Task:
-    """Check the arguments of a call, and translate them into the engine's terms."""
-    coding = coding_of(space, encoding)
-    like = _reference(acq_function, X_avoid)
-    fixed = {int(column): float(value) for column, value in (fixed_features or {}).items()}
-    try:
-        searched = Fixed(space, coding.columns(fixed)) if fixed else space
-    except ValueError as error:
-        raise InputDataError(f"fixed_features {fixed}: {error}") from None
-    chosen_effort = effort(searched, acq_function, options)
-    seed = (options or {}).get("seed")
-    return _Task(
-        acq_function=acq_function,
-        space=searched,
-        coding=coding,
-        known=frozenset(_keys(space, coding, X_avoid)),
-        constraint=constraint,
-        fixed=fixed,
-        effort=chosen_effort,
-        seed=int(torch.randint(2**31, ())) if seed is None else int(seed),
-        device=like.device,
-        dtype=like.dtype,
-    )
-
-
-def _keys(space: Space[Any], coding: Coding, points: Tensor | None) -> set[Hashable]:
-    """Return the canonical keys of points, `n x d`."""
-    if points is None or not len(points):
-        return set()
-    if points.ndim != 2 or points.shape[-1] != coding.width:
-        raise InputDataError(
-            f"X_avoid must be n x {coding.width} for space {space.name!r}, "
-            f"not {tuple(points.shape)}"
+    task = Task.of(acq_function, space, X_avoid, constraint, fixed_features, options, encoding)
+    chosen, values = task.single() if q == 1 else task.batch(q, sequential)
+    if len(chosen) < q:
+        warnings.warn(
+            f"Requested {q=} candidates from fully discrete search space, but only "
+            f"{len(chosen)} possible choices remain. ",
+            OptimizationWarning,
+            stacklevel=2,
         )
-    try:
-        x = coding.encodings(points.detach().double().cpu())
-    except ValueError as error:
-        raise InputDataError(f"X_avoid: {error}") from None
-    return set(map(space.canonical, space.decode(x.view(-1, *space.shape))))
-
-
-def _reference(acq_function: AcquisitionFunction, X_avoid: Tensor | None) -> Tensor:
-    """Return a tensor of the dtype and device that the acquisition function works with."""
-    trained = getattr(getattr(acq_function, "model", None), "train_inputs", None)
-    if isinstance(trained, (tuple, list)) and trained and isinstance(trained[0], Tensor):
-        return trained[0]
-    if X_avoid is not None:
-        return X_avoid
-    own = acq_function.buffers() if isinstance(acq_function, torch.nn.Module) else ()
-    return next(filter(torch.is_floating_point, own), torch.empty(0, dtype=torch.double))
+    return task.candidates(chosen), values if return_acq_values else None

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import torch
 from botorch.acquisition.acquisition import AcquisitionFunction
 from botorch.exceptions.errors import UnsupportedError
+from naslib_diffusion.plugins.botorch.models import training_inputs
 
 from naslib_diffusion.optimize import Effort
 from naslib_diffusion.spaces import Space
@@ -61,8 +61,5 @@ def effort(
 
 def batch_size(acq_function: AcquisitionFunction) -> int:
     """Return how many points the acquisition function should be given at once."""
-    model = getattr(acq_function, "model", None)
-    trained = getattr(model, "train_inputs", None)
-    first = trained[0] if isinstance(trained, (tuple, list)) and trained else None
-    numbers = first.numel() if isinstance(first, torch.Tensor) else 2**12
+    numbers = max((x.numel() for x in training_inputs(acq_function)), default=2**12)
     return int(min(max(CACHE // max(numbers, 1), MIN_BATCH), 1024))

@@ -1,39 +1,52 @@
-"""Pending points of an acquisition function, set for a while."""
+"""Pending points of an acquisition function, on a copy that may be altered."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import copy
+from typing import TypeVar
 
 import torch
-from botorch.acquisition.acquisition import AcquisitionFunction
 from botorch.exceptions.errors import UnsupportedError
-from torch import Tensor
+from botorch.models.model import Model
+from torch import Tensor, nn
 
-Wait = Callable[[Tensor], None]
+F = TypeVar("F")
 
 
-@contextmanager
-def pending_points(acq_function: AcquisitionFunction) -> Iterator[Wait]:
-    """Give a function that sets candidates, `k x d`, as pending beside those that were there.
+def copied(acq_function: F) -> F:
+    """Return an acquisition function of its own that shares the models.
 
-    What was there is put back at the end, also if something raises.
-
-    Raises:
-        UnsupportedError: if the acquisition function knows no pending points (analytic ones).
+    Functions such as qLogNEHVI draw what is pending into their baseline, from where
+    `set_X_pending(None)` does not take it out again; so what is pending for a while only is set on
+    a copy, and the function itself stays as it was, base samples included.
     """
-    if not hasattr(acq_function, "X_pending"):
-        raise UnsupportedError(
-            f"{type(acq_function).__name__} takes one point at a time (it knows no X_pending): "
-            "use q=1, or a Monte Carlo acquisition function"
-        )
-    before: Tensor | None = acq_function.X_pending
+    if not isinstance(acq_function, nn.Module):
+        return acq_function
+    models = [module for module in acq_function.modules() if isinstance(module, Model)]
+    return copy.deepcopy(acq_function, {id(model): model for model in models})
 
-    def wait(candidates: Tensor) -> None:
-        points = candidates if before is None else torch.cat([before, candidates], dim=-2)
-        acq_function.set_X_pending(points)
 
+def pending(acq_function: object) -> Tensor | None:
+    """Return what is pending, `k x d`, or None.
+
+    Incremental noisy expected improvement keeps it at the end of its baseline only.
+    """
+    known: Tensor | None = getattr(acq_function, "X_pending", None)
+    full, own = (getattr(acq_function, name, None) for name in ("_full_X_baseline", "_X_baseline"))
+    if known is None and isinstance(full, Tensor) and isinstance(own, Tensor):
+        added = full[..., own.shape[-2] :, :]
+        return added if added.shape[-2] else None
+    return known
+
+
+def refusal(acq_function: object, points: Tensor) -> Exception | None:
+    """Return why a function does not take batches of as many points as `q x d` has, or None.
+
+    It is tried on a copy, since some functions settle for a size at the first call.
+    """
     try:
-        yield wait
-    finally:
-        acq_function.set_X_pending(before)
+        with torch.no_grad():
+            copied(acq_function)(points.unsqueeze(0))  # type: ignore[operator]
+    except (AssertionError, NotImplementedError, UnsupportedError) as error:
+        return error
+    return None

@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from naslib_diffusion.diffusion.schedules import karras_sigmas
-from naslib_diffusion.optimize.generator import GuidedGenerator
-from naslib_diffusion.search.strategies import GuidedStrategy, Request
+from naslib_diffusion.search.strategies import GuidedStrategy
 from naslib_diffusion.spaces import Space
 from naslib_diffusion.spaces.equality import EQUALITIES, Equality, under
-from naslib_diffusion.surrogates import SURROGATES, make_surrogate
-from naslib_diffusion.surrogates.prior import EarlierSearch
-from naslib_diffusion.tables import load_table
-from naslib_diffusion.tables.table import TableError
+from naslib_diffusion.surrogates import SURROGATES
+from naslib_diffusion.surrogates.prior import Prior
+from naslib_diffusion.transfer.priors import load_priors
 
 NO_PRIOR = "none"
 AUTOMATIC = -1
@@ -40,8 +37,10 @@ class Settings:
         guidance_scale: strength of guidance in units of one over the spread of the acquisition
             function; -1 starts sharp and relaxes when architectures repeat.
         polish: candidates that are improved by a short discrete ascent; 0 for none.
-        prior: earlier searches or tables of the same space, "FILE.csv:COLUMN", separated by
-            commas, of which the order counts; "none" for none. Then `num_init` may be 0.
+        prior: "zero-cost", what untrained networks tell; "tasks", what other tasks do; "default",
+            both; earlier searches or tables of the same space, "FILE.csv:COLUMN", of which the
+            order counts; several separated by commas; "none" for none. With one, `num_init` may
+            be 0.
         distinct: "isomorphic" never queries two isomorphic architectures; "exact" may, for
             objectives in which they differ.
     """
@@ -87,45 +86,25 @@ class Settings:
         names = Settings.__dataclass_fields__
         return Settings(**{name: getattr(search, name) for name in names if hasattr(search, name)})
 
-    def priors(self, space: Space[Any]) -> list[EarlierSearch]:
-        """Read the tables that `prior` names.
+    def priors(self, space: Space[Any]) -> tuple[Prior, ...]:
+        """Load what `prior` names.
 
         Raises:
             ConfigError: if one cannot be read; says why.
         """
         if self.prior == NO_PRIOR:
-            return []
-        found, space = [], under(space, self.distinct)
-        for entry in self.prior.split(","):
-            path, _, column = entry.strip().partition(":")
-            try:
-                table = load_table(path, space, column or None)
-            except TableError as error:
-                raise ConfigError(f"search.prior: {error}") from None
-            surrogate = make_surrogate(self.surrogate, space)
-            found.append(EarlierSearch(surrogate, space, table.archs, table.values.tolist()))
-        return found
+            return ()
+        names = [name.strip() for name in self.prior.split(",")]
+        try:
+            return load_priors(names, under(space, self.distinct))
+        except ValueError as error:
+            raise ConfigError(f"search.prior: {error}") from None
 
     @property
-    def strategy(self) -> ConfiguredStrategy:
+    def strategy(self) -> GuidedStrategy:
         """Guided generation with these settings."""
         scale = None if self.guidance_scale == AUTOMATIC else float(self.guidance_scale)
-        return ConfiguredStrategy(self.diffusion_steps, scale, self.polish)
-
-
-@dataclass(frozen=True)
-class ConfiguredStrategy:
-    """The engine's guided strategy with the generator's settings of a config."""
-
-    steps: int
-    scale: float | None
-    polish: int
-
-    def propose(self, generator: GuidedGenerator[Any], request: Request) -> list[Any]:
-        """Generate under the guidance of the acquisition function."""
-        generator.sigmas = karras_sigmas(self.steps)
-        generator.scale = self.scale
-        return GuidedStrategy(self.polish).propose(generator, request)
+        return GuidedStrategy(self.polish, self.diffusion_steps, scale)
 
 
 def _among(name: str, value: object, allowed: Any) -> None:

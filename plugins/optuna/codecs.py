@@ -20,7 +20,8 @@ from naslib_diffusion.spaces.base import A, Space
 from naslib_diffusion.spaces.mobilenetv3 import DEPTHS, EXPANSIONS, KERNELS, Subnet
 from naslib_diffusion.spaces.nasbench201 import OPERATIONS, Cell
 from naslib_diffusion.spaces.nasbenchgraph import GraphNet
-from naslib_diffusion.spaces.parameters import Integer, Parameter, Real
+from naslib_diffusion.spaces.numbers import Integer, Real
+from naslib_diffusion.spaces.parameters import Parameter
 from naslib_diffusion.spaces.product import Point
 from naslib_diffusion.spaces.restricted import Restricted
 

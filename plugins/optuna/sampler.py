@@ -33,6 +33,7 @@ from naslib_diffusion.search.search import ACQUISITIONS
 from naslib_diffusion.spaces.equality import EQUALITIES, Equality
 from naslib_diffusion.spaces.pinned import unpinned
 from naslib_diffusion.surrogates import Surrogate, make_surrogate
+from naslib_diffusion.surrogates.prior import Prior
 
 _logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class DiffusionNAGSampler(BaseSampler):
     Args:
         seed: of all random decisions.
         n_startup_trials: random proposals, distinct too, before the surrogate is trusted; 10
-            unless told, none with `prior_studies`.
+            unless told, none with `prior_studies` or `prior`.
         space: an architecture space whose kernel and canonical forms are to be used, such as
             `NASBench201()`, whose parameters trials then suggest by their documented names (see
             `suggest`); or distributions by name, where the search space is known beforehand.
@@ -77,6 +78,8 @@ class DiffusionNAGSampler(BaseSampler):
         candidates: architectures generated for each proposal; the best of them is proposed.
         prior_studies: earlier studies over the same space, with as many objectives, whose trials
             (as they are now) tell where good ones are to be expected.
+        prior: what is expected of a single objective of `space`, an architecture space, such as
+            `ZeroCost(space)`: one `Prior` or several, whichever direction is better.
         device: where to compute, such as "cuda"; the CPU unless told.
         predictions_as_user_attrs: whether to keep the predictions of proposals as user attributes,
             which optuna-dashboard shows, instead of system attributes, which it does not.
@@ -102,13 +105,14 @@ class DiffusionNAGSampler(BaseSampler):
         acquisition: str = "logei",
         candidates: int = 16,
         prior_studies: Sequence[Study] = (),
+        prior: Prior | Sequence[Prior] = (),
         device: torch.device | str | None = None,
         predictions_as_user_attrs: bool = False,
         distinct: Equality | None = None,
     ) -> None:
-        startup = (
-            (0 if prior_studies else STARTUP) if n_startup_trials is None else n_startup_trials
-        )
+        self._told = tuple(prior) if isinstance(prior, Sequence) else (prior,)
+        informed = bool(prior_studies or self._told)
+        startup = (0 if informed else STARTUP) if n_startup_trials is None else n_startup_trials
         if startup < 0:
             raise ValueError(f"n_startup_trials must not be negative, not {startup}")
         if candidates < 1:
@@ -124,6 +128,8 @@ class DiffusionNAGSampler(BaseSampler):
             raise ValueError(f"distinct must be 'isomorphic' or 'exact', not {distinct!r}")
         self._distinct = distinct
         self._parts = Parts(space, is_valid, group, trials)
+        if self._told and (self._parts.told is None or isinstance(self._parts.told, ProductCodec)):
+            raise ValueError("prior needs space, the architecture space that it tells of")
         self._warn_independent_sampling = warn_independent_sampling
         self._is_valid = is_valid
         self._visible = predictions_as_user_attrs
@@ -264,6 +270,13 @@ class DiffusionNAGSampler(BaseSampler):
         sharing.claim(study, trial, params)
 
     def _priors_for(self, codec: Codec[Any], count: int) -> Priors:
+        """Return for each objective what the user and earlier studies say."""
+        studies = self._studies_for(codec, count)
+        if count > 1 or isinstance(codec, ProductCodec) or not self._told:
+            return studies
+        return ((*self._told, *(prior for own in studies for prior in own)),)
+
+    def _studies_for(self, codec: Codec[Any], count: int) -> Priors:
         """Return what earlier studies say; kept, since their surrogates take time to fit."""
         if not self._earlier:
             return ()

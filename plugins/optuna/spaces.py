@@ -19,7 +19,8 @@ from optuna.distributions import (
 from naslib_diffusion.spaces import ProductSpace
 from naslib_diffusion.spaces.base import A, Space
 from naslib_diffusion.spaces.equality import Equality, under
-from naslib_diffusion.spaces.parameters import Categorical, Integer, Parameter, Real
+from naslib_diffusion.spaces.numbers import Integer, Real
+from naslib_diffusion.spaces.parameters import Categorical, Parameter
 from naslib_diffusion.spaces.pinned import Pinned
 from naslib_diffusion.spaces.product import Point
 

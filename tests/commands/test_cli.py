@@ -194,7 +194,10 @@ SEARCH_ERRORS = {
     "zero batch": (["--batch", 0], "--batch"),
     "zero initial": (["--initial", 0], "--initial"),
     "negative seed": (["--seed", -1], "--seed"),
-    "unknown strategy": (["--strategy", "luck"], "'guided', 'random', 'mutation'"),
+    "unknown strategy": (
+        ["--strategy", "luck"],
+        "'guided', 'enumerate', 'auto', 'random', 'mutation'",
+    ),
     "unknown surrogate": (["--surrogate", "oracle"], "'gp', 'ensemble'"),
     "unknown direction": (["--direction", "up"], "'maximize', 'minimize'"),
     "small budget": (["--budget", 3], "below the 4 random evaluations"),

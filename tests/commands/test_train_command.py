@@ -86,10 +86,10 @@ def test_trains_on_samples(run, out, tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("note\n1\n", ("needs one column 'arch'; it has: note",)),
+        ("note\n1\n", ("has no column 'arch'; it has: note", "--arch-column")),
         ("arch\n", ("is empty",)),
         ("arch\nnonsense\n", ("line 2", "'nonsense' is not")),
-        ("a,arch\n1\n", ("line 2: only 1 of at least 2",)),
+        ("a,arch\n1\n", ("line 2: 1 fields for 2 columns",)),
     ],
 )
 def test_bad_samples(run, out, tmp_path, text, words):

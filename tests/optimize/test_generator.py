@@ -18,10 +18,9 @@ from naslib_diffusion.diffusion import (
 from naslib_diffusion.optimize.generator import (
     GuidedGenerator,
     SpaceExhausted,
-    _Pool,
-    default_scale,
-    upper_deviation,
 )
+from naslib_diffusion.optimize.pool import Pool
+from naslib_diffusion.optimize.scale import default_scale, upper_deviation
 from naslib_diffusion.spaces import NASBench201, ProductSpace
 from naslib_diffusion.spaces.product import Point
 
@@ -299,11 +298,11 @@ def test_the_polish_climbs_from_given_starts_too():
 def test_repeats_are_left_out_before_architectures_are_made():
     known = {SPACE.canonical(cell) for cell in SPACE.sample(50, torch.Generator().manual_seed(1))}
     cells = SPACE.sample(4000, torch.Generator().manual_seed(0))
-    plain, quick = (_Pool(SPACE, known, "canonical") for _ in range(2))
+    plain, quick = (Pool(SPACE, known, "canonical") for _ in range(2))
     for start in (0, 2000):
         part = cells[start : start + 2000]
         fresh = SPACE.decode(quick.fresh(SPACE.encode(part)))
         assert plain.add(part) == quick.add(fresh) == len(fresh)
     assert plain.archs == quick.archs
-    exact = _Pool(SPACE, (), "exact")
+    exact = Pool(SPACE, (), "exact")
     assert len(exact.fresh(SPACE.encode(cells))) == len(cells)

@@ -7,11 +7,12 @@ import math
 import pytest
 import torch
 
+from naslib_diffusion.optimize.ascend import ascend
 from naslib_diffusion.optimize.block_moves import BlockMoves
-from naslib_diffusion.optimize.climb import ascend, climb
+from naslib_diffusion.optimize.climb import climb
+from naslib_diffusion.optimize.effort import Effort
 from naslib_diffusion.optimize.enumeration import enumerate_blocks
 from naslib_diffusion.optimize.maximize import Maximizer
-from naslib_diffusion.optimize.polish import Effort
 from naslib_diffusion.optimize.scores import Scores
 from naslib_diffusion.spaces import (
     Categorical,

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from naslib_diffusion.optimize.block_moves import BlockMoves
+from naslib_diffusion.optimize.choice import best
 from naslib_diffusion.optimize.moves import NeighborMoves, moves_of
 from naslib_diffusion.optimize.polish import Polisher
 from naslib_diffusion.optimize.scores import Scores
@@ -40,7 +41,7 @@ def polished(space, starts, guide=rugged, known=()):
         own = space.canonical(arch)
         return None if own in known else own
 
-    return list(polisher.best(scores, key))
+    return list(best(scores, key))
 
 
 def test_moves_are_those_of_the_blocks_if_these_are_decisions():
@@ -58,9 +59,9 @@ def test_ends_in_local_optima(space, blind):
 
     starts = space.sample(5, torch.Generator().manual_seed(1))
     visited = polished(space, starts, guide)
-    best, value = visited[0]
-    assert value == pytest.approx(float(rugged(space.encode([best]))[0]))
-    assert value >= float(rugged(space.encode(space.neighbors(best))).max())
+    top, value = visited[0]
+    assert value == pytest.approx(float(rugged(space.encode([top]))[0]))
+    assert value >= float(rugged(space.encode(space.neighbors(top))).max())
     assert value >= float(rugged(space.encode(starts)).max())
     assert [v for _, v in visited] == sorted((v for _, v in visited), reverse=True)
     assert len({space.canonical(cell) for cell, _ in visited}) == len(visited)
@@ -90,8 +91,8 @@ def test_known_ones_are_crossed_but_not_returned():
 def test_ascends_along_a_continuum():
     space = ProductSpace([Real(0.0, 1.0), Real(0.0, 1.0)])
     start = space.sample(1, torch.Generator().manual_seed(0))
-    ((best, value), *_) = polished(space, start, lambda x: -(x - 0.5).square().sum(1))
-    assert best.values == pytest.approx((0.5, 0.5), abs=1e-4)
+    ((top, value), *_) = polished(space, start, lambda x: -(x - 0.5).square().sum(1))
+    assert top.values == pytest.approx((0.5, 0.5), abs=1e-4)
     assert value == pytest.approx(0.0, abs=1e-8)
 
 

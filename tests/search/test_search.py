@@ -287,9 +287,11 @@ def test_foreign_architectures_are_refused():
     """Also what is not an architecture at all; nothing of such a call is recorded."""
     search = make(SMALL)
     good = search.ask()[0]
-    for foreign in (CELLS.sample(1)[0], "[0, 0, 0]", None, MIXED.sample(1)[0], (0, 0, 0)):
+    for foreign in (CELLS.sample(1)[0], None, MIXED.sample(1)[0], (0, 0, 0)):
         with pytest.raises(ValueError, match="is not an architecture of space 'product'"):
             search.tell([good, foreign], [1.0, 2.0])
+    with pytest.raises(ValueError, match="no point"):
+        search.tell([good, "no point"], [1.0, 2.0])
     outsider = next(cell for cell in CELLS if cell not in set(TWELVE))
     with pytest.raises(ValueError, match="is not an architecture of space"):
         make(TWELVE).tell([outsider], [1.0])

@@ -75,6 +75,18 @@ def test_naslib_indices_name_the_documented_edges_and_operations():
         )
 
 
+@pytest.mark.parametrize("dtype", [torch.float, torch.double])
+def test_features_and_their_gradients_can_be_recorded_on_a_card(dtype):
+    # A dispatch mode would see less: under one, PyTorch takes other ways to some gradients.
+    x = NASBench201().encode(CELLS[::1000]).to(dtype).requires_grad_()
+    sum(f.sum() for f in NASBench201().features(x)).backward()  # constants may be copied once
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        sum(f.sum() for f in NASBench201().features(x)).backward()
+    done = {event.key for event in profile.key_averages()}
+    assert "SelectBackward0" in done
+    assert not done & {"aten::item", "aten::nonzero", "aten::index", "aten::lift_fresh"}
+
+
 @pytest.mark.parametrize("indices", [(0, 0, 0, 0, 0), (0, 0, 0, 0, 0, 5), (0,) * 7])
 def test_wrong_naslib_indices_are_errors(indices):
     with pytest.raises((ValueError, IndexError)):

@@ -7,8 +7,9 @@ import torch
 
 from naslib_diffusion.optimize.generator import GuidedGenerator
 from naslib_diffusion.search import Search
-from naslib_diffusion.spaces.parameters import Categorical, Integer, Real
-from naslib_diffusion.spaces.pinned import Pinned, whole
+from naslib_diffusion.spaces.numbers import Integer, Real
+from naslib_diffusion.spaces.parameters import Categorical
+from naslib_diffusion.spaces.pinned import Pinned, unpinned
 from naslib_diffusion.spaces.product import Point, ProductSpace
 from naslib_diffusion.surrogates import ProductGaussianProcess, make_surrogate
 
@@ -29,7 +30,7 @@ def test_all_that_is_drawn_has_the_given_values() -> None:
 def test_other_points_are_not_valid_but_may_be_told() -> None:
     other = Point(("c", 1, 0.5))
     assert not PART.is_valid(other)
-    assert whole(PART) is WHOLE
+    assert unpinned(PART) is WHOLE
     search = Search(PART, initial=1, device="cpu")
     search.tell([other, Point(("b", 1, 0.5))], [1.0, 2.0])
     (arch,) = search.ask()

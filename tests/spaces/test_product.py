@@ -15,7 +15,8 @@ from naslib_diffusion.spaces import (
     Real,
     UniformBlock,
 )
-from naslib_diffusion.spaces.parameters import MAX_ATOMS, typed
+from naslib_diffusion.spaces.numbers import MAX_ATOMS
+from naslib_diffusion.spaces.parameters import typed
 from naslib_diffusion.testing import SpaceTestCase
 
 LOOKALIKES = [1, 1.0, True, "1", 0, 0.0, False, "", None, "null", "True", 'é\n"|', math.inf]

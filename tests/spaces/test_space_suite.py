@@ -23,6 +23,13 @@ class Lossy(ProductSpace):
         return [Point((0, *p.values[1:])) for p in super().decode(x)]
 
 
+class Drifting(ProductSpace):
+    """It encodes another point than it is given."""
+
+    def encode(self, archs):
+        return super().encode([Point(((p.values[0] + 1) % 5, *p.values[1:])) for p in archs])
+
+
 class Overlapping(ProductSpace):
     @property
     def blocks(self):
@@ -81,6 +88,7 @@ SUITE.enumerate = list
         (Biased, SUITE.test_blocks_are_the_law),
         (Unseeded, SUITE.test_sampling_depends_on_the_generator_only),
         (Lossy, SUITE.test_encoding_round_trip),
+        (Drifting, SUITE.test_valid_draws_are_encoded_once),
         (Overlapping, SUITE.test_blocks_cover_the_encoding),
         (OffAtoms, SUITE.test_blocks_cover_the_encoding),
         (Silent, SUITE.test_parse_explains_garbage),

@@ -28,10 +28,10 @@ from naslib_diffusion.surrogates import (
 )
 from naslib_diffusion.surrogates.base import fit_to_values, milestone
 from naslib_diffusion.surrogates.posterior import matern, squared_distances
-from naslib_diffusion.surrogates.product import (
+from naslib_diffusion.surrogates.product import is_product
+from naslib_diffusion.surrogates.product_kernel import (
     Layout,
     ProductKernel,
-    is_product,
     maximize_posterior,
     misfit,
 )

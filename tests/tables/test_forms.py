@@ -176,9 +176,11 @@ def test_a_small_file_cannot_fill_memory(tmp_path, bomb):
     script = (
         "import sys, resource; from naslib_diffusion.tables import *;"
         "from naslib_diffusion.spaces import NASBench201\n"
+        "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
+        "imports = peak()\n"
         "try: load_table(sys.argv[1], NASBench201(), 'acc')\n"
         "except TableError as error: print(str(error).count(chr(10)), len(str(error)) < 600)\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        "print(peak() - imports)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, str(path)],
@@ -187,9 +189,9 @@ def test_a_small_file_cannot_fill_memory(tmp_path, bomb):
         timeout=300,
         check=False,
     )
-    newlines, short, peak = done.stdout.split()
+    newlines, short, added = done.stdout.split()
     assert (newlines, short) == ("0", "True"), done.stderr
-    assert int(peak) < 1000
+    assert int(added) < 700, "MB beside the imports, which are large where PyTorch is for CUDA"
 
 
 def mutate(content: bytes, cuts: list[tuple[int, int, bytes]]) -> bytes:

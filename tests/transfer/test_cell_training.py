@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from naslib_diffusion.spaces import NASBench201
+from naslib_diffusion.spaces.nasbench201_network import live_edges
 from naslib_diffusion.transfer import CellNetwork, Recipe, load_cell, train_cell
 from naslib_diffusion.transfer.images import ImageSet
-from naslib_diffusion.transfer.network import live_edges
 from naslib_diffusion.transfer.training import check_export
 
 SPACE = NASBench201()

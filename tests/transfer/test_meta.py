@@ -10,9 +10,9 @@ from scipy.stats import spearmanr
 
 from naslib_diffusion import Search
 from naslib_diffusion.spaces import MobileNetV3, NASBench201, NASBenchGraph, Subset
+from naslib_diffusion.surrogates.adapted import AdaptedSurrogate, Residual
 from naslib_diffusion.surrogates.prior import AdaptivePrior
 from naslib_diffusion.tables import benchmark, load_table
-from naslib_diffusion.transfer.adapted import AdaptedSurrogate, Residual
 from naslib_diffusion.transfer.meta import KEY, SHIPPED, MetaConfig, MetaSurrogate
 from naslib_diffusion.transfer.priors import load_priors
 
@@ -203,7 +203,7 @@ def test_tables_are_priors_too(tmp_path):
     (prior,) = load_priors([f"{tmp_path}/a.csv:good"], SPACE)
     new = some(50, seed=1)
     assert spearmanr(prior(new), new[..., 5].sum(-1))[0] > 0.5
-    with pytest.raises(ValueError, match=r"--prior: .*choose an objective"):
+    with pytest.raises(ValueError, match="choose an objective"):
         load_priors([f"{tmp_path}/a.csv"], SPACE)
 
 

@@ -67,7 +67,7 @@ def test_on_a_table(run, table, tmp_path):
     settings = json.loads((out / "summary.json").read_text())["settings"]
     assert (settings["prior"], settings["initial"]) == ("default", 0)
     page = (out / "report.html").read_text()
-    assert "naslib-diffusion transfer" in page
+    assert "naslib-diffusion search" in page
     assert "guided by other tasks from the first" in page
 
 
@@ -101,7 +101,10 @@ def test_tables_as_prior(run, table, tmp_path):
     [
         (["--space", "mobilenetv3", "--table", "x.csv"], "no prior ships for space 'mobilenetv3'"),
         (["--table", "x.csv", "--prior", "missing.csv"], "cannot read table missing.csv"),
-        (["--table", "x.csv", "--prior", "no.safetensors"], "cannot read prior no.safetensors"),
+        (
+            ["--table", "x.csv", "--prior", "no.safetensors"],
+            "cannot read no.safetensors: No such file",
+        ),
         (["--table", "x.csv", "--epochs", "3"], "--epochs belongs to --data"),
         (["--data", "missing"], "missing is not a folder"),
         (["--data", ".", "--table", "x.csv"], "--table belongs to tables"),

@@ -188,6 +188,12 @@ class TestSearch:
         train(optimizer, range(3))
         assert optimizer.history.values[0] > 84.5  # at random it is 80 to 82
 
+    def test_untrained_networks_replace_the_random_start(self):
+        optimizer = make(num_init=0, prior="zero-cost")
+        train(optimizer, range(1))
+        cell = queried(optimizer)[0]
+        assert list(cell).count(2) >= 3  # mostly 3 x 3 convolutions
+
     def test_a_missing_prior_is_named(self):
         with pytest.raises(ConfigError, match=r"search.prior: .*missing\.csv"):
             make(prior="missing.csv")

@@ -6,8 +6,11 @@ import pickle
 
 import optuna
 import pytest
+from naslib_diffusion.plugins.optuna import suggest
 
 from naslib_diffusion import DiffusionNAGSampler
+from naslib_diffusion.spaces import NASBench201
+from naslib_diffusion.transfer import ZeroCost
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -86,3 +89,16 @@ def test_the_number_of_objectives_must_agree(before: optuna.Study) -> None:
     study = optuna.create_study(directions=["minimize"] * 2, sampler=sampler)
     with pytest.raises(ValueError, match="prior study has 1 objectives, this study has 2"):
         study.optimize(lambda trial: (trial.suggest_float("x", 0, 1), 0.0), n_trials=1)
+
+
+def test_what_is_known_of_a_space_proposes_from_the_first() -> None:
+    space = NASBench201()
+    sampler = DiffusionNAGSampler(seed=0, candidates=8, space=space, prior=ZeroCost(space))
+    study = optuna.create_study(sampler=pickle.loads(pickle.dumps(sampler)))
+    study.optimize(lambda trial: -suggest(trial, space).operations.count(3), n_trials=2)
+    assert study.trials[0].value <= -3  # mostly 3 x 3 convolutions
+
+
+def test_a_prior_needs_its_space() -> None:
+    with pytest.raises(ValueError, match="prior needs space"):
+        DiffusionNAGSampler(prior=ZeroCost(NASBench201()))

@@ -15,7 +15,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from naslib_diffusion import DiffusionNAGSampler
 from naslib_diffusion.spaces import MobileNetV3, NASBench201, NASBenchGraph, ProductSpace
-from naslib_diffusion.spaces.parameters import Categorical, Integer, Real
+from naslib_diffusion.spaces.numbers import Integer, Real
+from naslib_diffusion.spaces.parameters import Categorical
 from naslib_diffusion.spaces.subset import Subset
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -15,8 +15,8 @@ from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.surrogates.posterior import squared_distances
 
-DOUBTS = (1.0, 3.0, 10.0, 30.0, 100.0)
-"""Factors of the residual variance that are tried, so that a misleading belief is overruled."""
+DOUBTS = (1.0, 3.0, 10.0)
+"""Factors of the residual variance that are tried, for tasks that differ more than most."""
 
 DOUBT_COST = 1.0
 """Log-evidence that each further step of `DOUBTS` has to earn."""
@@ -66,7 +66,9 @@ class AdaptedSurrogate:
 
     The residual `e` has the structural kernel. Shift and unit have closed forms (restricted
     likelihood), and the residual's variance is raised where the evidence asks for it. So one
-    observation says nothing yet, two say a little, and fifty overrule the belief.
+    observation says nothing yet, two say a little, and fifty overrule the belief. What may be
+    wrong altogether is weighed against other beliefs, or none, by its evidence; see
+    `WeighedSurrogate`.
 
     Args:
         space: of the encodings.
@@ -75,13 +77,18 @@ class AdaptedSurrogate:
     """
 
     def __init__(self, space: Space[Any], belief: Belief, residual: Residual) -> None:
-        self.space, self._belief, self._residual = space, belief, residual
+        self.space, self.belief, self.residual = space, belief, residual
         self._fit = _Fit(0.0)
         self._observed: _Observed | None = None
 
     def to(self, device: torch.device | str) -> AdaptedSurrogate:
         """Return the same on another device, to be fitted there."""
-        return AdaptedSurrogate(self.space, moved(self._belief, device), self._residual)
+        return AdaptedSurrogate(self.space, moved(self.belief, device), self.residual)
+
+    @property
+    def evidence(self) -> float:
+        """Log-likelihood of what it was fitted to, up to a constant of the number of targets."""
+        return self._fit.evidence
 
     def fit(self, x: Tensor, y: Tensor) -> Self:
         """Fit to encodings (`B x *shape`) and targets (`B`); without any, the belief speaks."""
@@ -89,7 +96,7 @@ class AdaptedSurrogate:
         if not len(y):
             return self
         mean, root, groups = self._describe(x)
-        unit_kernel = self._residual.variance * self._correlate((root, groups), (root, groups))
+        unit_kernel = self.residual.variance * self._correlate((root, groups), (root, groups))
         self._fit = max(
             (self._explain(step, unit_kernel, mean, y) for step in range(len(DOUBTS))),
             key=lambda fit: fit.evidence,
@@ -111,7 +118,11 @@ class AdaptedSurrogate:
 
     def fantasize(self, x: Tensor) -> Self:
         """Return a copy that takes `x` (`B x *shape`) as observed at its posterior mean."""
-        level = (self.posterior(x)[0].detach() - self._fit.shift) / self._fit.unit
+        return self.observe(x, self.posterior(x)[0].detach())
+
+    def observe(self, x: Tensor, y: Tensor) -> Self:
+        """Return a copy that knows targets (`B`) at `x` too, under shift and unit as they are."""
+        level = (y - self._fit.shift) / self._fit.unit
         mean, root, groups = self._describe(x)
         seen = self._observed
         if seen is not None:
@@ -123,11 +134,11 @@ class AdaptedSurrogate:
 
     @property
     def _variance(self) -> float:
-        return self._residual.variance * self._fit.doubt
+        return self.residual.variance * self._fit.doubt
 
     def _describe(self, x: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Return mean and deviation of the belief, and features."""
-        mean, deviation = self._belief.belief(x)
+        mean, deviation = self.belief.belief(x)
         return mean, deviation, list(self.space.features(x))
 
     def _correlate(
@@ -136,7 +147,7 @@ class AdaptedSurrogate:
         """Return the kernel of `e`, times the deviations; `n x m`."""
         kernels = [
             torch.exp(-0.5 * squared_distances(left, right) / length**2)
-            for left, right, length in zip(a[1], b[1], self._residual.lengths, strict=True)
+            for left, right, length in zip(a[1], b[1], self.residual.lengths, strict=True)
         ]
         return a[0][:, None] * torch.stack(kernels).mean(0) * b[0]
 
@@ -148,7 +159,7 @@ class AdaptedSurrogate:
         whose maximum is a root of a quadratic.
         """
         n, ones = len(y), torch.ones_like(y)
-        noise = self._residual.noise * torch.eye(n).to(y)
+        noise = self.residual.noise * torch.eye(n).to(y)
         factor = torch.linalg.cholesky(DOUBTS[step] * unit_kernel.detach() + noise)
         columns = torch.stack([ones, y, mean.detach()], 1)
         solved = torch.linalg.solve_triangular(factor, columns, upper=False)
@@ -171,7 +182,7 @@ class AdaptedSurrogate:
         root, groups = root.detach(), [group.detach() for group in groups]
         kernel = self._variance * self._correlate((root, groups), (root, groups))
         factor = torch.linalg.cholesky(
-            kernel + self._residual.noise * torch.eye(len(mean)).to(kernel)
+            kernel + self.residual.noise * torch.eye(len(mean)).to(kernel)
         )
         weights = torch.cholesky_solve((levels - mean.detach())[:, None], factor)[:, 0]
         self._observed = _Observed(mean.detach(), root, groups, levels, factor, weights)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from naslib_diffusion.spaces.nasbench201 import OPERATIONS, Cell
+from naslib_diffusion.spaces.nasbench201_cell import OPERATIONS, Cell
 from naslib_diffusion.spaces.nasbench201_features import EDGES, NONE, SKIP
 
 KERNELS = {"nor_conv_1x1": 1, "nor_conv_3x3": 3}

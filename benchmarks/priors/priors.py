@@ -1,0 +1,237 @@
+"""What priors are worth, and whether they ever hurt, on tables that they help on and others."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from naslib_diffusion.benchmarks.harness.common import (
+    data_option,
+    load_task,
+    out_option,
+    run_all,
+    save,
+    show,
+)
+from naslib_diffusion.benchmarks.harness.searching import best_so_far, evaluations_until
+from numpy.typing import NDArray
+
+from naslib_diffusion.search import Search
+from naslib_diffusion.spaces import NASBench201
+from naslib_diffusion.spaces.nasbench201 import Cell
+from naslib_diffusion.surrogates.prior import Prior
+from naslib_diffusion.transfer.priors import load_priors
+
+DEVELOPED = (
+    "cifar10_test_200",
+    "cifar100_test_200",
+    "cifar10_test_200 negated",
+    "cifar100_test_200 negated",
+)
+"""Tables on which settings were chosen."""
+
+HELD_OUT = (
+    "nasbench201/imagenet16",
+    "cifar10_apgd_eps0.5",
+    "cifar10_pgd_eps2",
+    "cifar10_fgsm_eps2",
+    "cifar10_square_eps2",
+    "analog/baseline_accuracy",
+    "analog/analog_accuracy",
+    "nasbench201/imagenet16 negated",
+    "nasbench201/imagenet16 permuted",
+    "cifar10_square_eps2 permuted",
+)
+"""Tables that no setting was chosen on: another data set, robustness, analog hardware; and
+relabelled ones on which a prior misleads (negated) or says nothing (permuted over the classes)."""
+
+QUICK = ("cifar100_test_200", "nasbench201/imagenet16", "nasbench201/imagenet16 negated")
+
+METHODS: Mapping[str, Sequence[str]] = {
+    "none": (),
+    "zero-cost": ("zero-cost",),
+    "tasks": ("tasks",),
+    "default": ("default",),
+}
+"""Names of the priors of each method; the default is both."""
+
+MOMENTS = (5, 10, 20, 50)
+"""Evaluations after which the regret is told."""
+
+CLOSE = 0.999
+"""Quantile of the values of distinct architectures that the top 0.1 % have."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A table as values of the isomorphism classes, to be maximised."""
+
+    values: Mapping[Hashable, float]
+
+    def __call__(self, cell: Cell) -> float:
+        """Return the value of a cell's class."""
+        return self.values[NASBench201().canonical(cell)]
+
+    @functools.cached_property
+    def sorted(self) -> NDArray[np.float64]:
+        """The values, the best last."""
+        return np.sort(np.array(list(self.values.values())))
+
+    def regret(self, value: float) -> float:
+        """Return the gap to the best; that of the median architecture is 1, and worse ones too."""
+        best, median = float(self.sorted[-1]), float(np.median(self.sorted))
+        return min((best - value) / (best - median), 1.0)
+
+
+@functools.lru_cache(maxsize=8)
+def load(name: str, data: Path | None, seed: int) -> Task:
+    """Return a table by name, relabelled where the name says so.
+
+    Args:
+        name: of a benchmark or column; "negated" behind it turns best into worst, "permuted" deals
+            the values to the classes anew.
+        data: folder of the columns.
+        seed: of the permutation.
+    """
+    source, _, how = name.partition(" ")
+    table, space = load_task(source, data), NASBench201()
+    sign = (1 if table.direction == "maximize" else -1) * (-1 if how == "negated" else 1)
+    values: dict[Hashable, float] = {}
+    for cell in space:
+        values.setdefault(space.canonical(cell), sign * table[cell])
+    if how == "permuted":
+        order = torch.randperm(len(values), generator=torch.Generator().manual_seed(seed))
+        dealt = [list(values.values())[i] for i in order.tolist()]
+        values = dict(zip(values, dealt, strict=True))
+    return Task(values)
+
+
+@functools.cache
+def priors_of(method: str) -> tuple[Prior, ...]:
+    return load_priors(METHODS[method], NASBench201())
+
+
+def curve(name: str, data: Path | None, method: str, seed: int, budget: int) -> list[float]:
+    """Return the best value after each evaluation, up to the best of the table."""
+    task = load(name, data, seed)
+    search = Search(NASBench201(), strategy="enumerate", seed=seed, prior=priors_of(method))
+    best: list[float] = best_so_far(search, task, budget, float(task.sorted[-1]))
+    return best
+
+
+def is_random(name: str, method: str) -> bool:
+    """Whether seeds differ: in the random start without a prior, or in the table."""
+    return method == "none" or name.endswith("permuted")
+
+
+def figures(task: Task, best: list[float], budget: int) -> dict[str, float]:
+    """Return evaluations to the best and to the top 0.1 %, and the regret on the way."""
+    close = float(np.quantile(task.sorted, CLOSE))
+    reached = [i for i, value in enumerate(best, 1) if value >= close]
+    return {
+        "best": evaluations_until(best, float(task.sorted[-1]), budget),
+        "top 0.1 %": reached[0] if reached else budget + 1,
+        **{f"r{n}": task.regret(best[:n][-1]) for n in MOMENTS if n <= budget},
+    }
+
+
+def summarise(
+    name: str,
+    method: str,
+    runs: Sequence[Mapping[str, float]],
+    without: Sequence[Sequence[float]],
+) -> dict[str, object]:
+    """Return one row: medians, mean regrets, and whether the last ones are worse than without.
+
+    "worse" is the difference of the regrets in units of its standard error, 0 if it is none.
+    """
+    row: dict[str, object] = {"table": name, "priors": method, "runs": len(runs)}
+    for key in runs[0]:
+        column = [run[key] for run in runs]
+        middle = np.mean(column) if key.startswith("r") else np.median(column)
+        row[key] = f"{middle:.3f}" if key.startswith("r") else f"{middle:g}"
+    worse = [
+        _excess([run[key] for run in runs], reference)
+        for key, reference in zip(("r20", "r50"), without, strict=False)
+    ]
+    row["worse at 20, 50"] = ", ".join(f"{w:.1f}" for w in worse)
+    return row
+
+
+def _excess(own: Sequence[float], reference: Sequence[float]) -> float:
+    difference = float(np.mean(own) - np.mean(reference))
+    error = float(np.sqrt(sum(np.var(v, ddof=1) / len(v) for v in (own, reference) if len(v) > 1)))
+    if abs(difference) < 1e-9:
+        return 0.0
+    return difference / error if error > 0 else float(np.sign(difference)) * np.inf
+
+
+def measure(
+    names: Sequence[str], data: Path | None, seeds: int, budget: int, processes: int
+) -> list[dict[str, object]]:
+    """Return the rows of all tables and methods."""
+    jobs = [
+        (name, data, method, seed, budget)
+        for name in names
+        for method in METHODS
+        for seed in range(seeds if is_random(name, method) else 1)
+    ]
+    curves = run_all(curve, jobs, processes, "searches")
+    found: dict[tuple[str, str], list[dict[str, float]]] = {}
+    for (name, _, method, seed, _), best in zip(jobs, curves, strict=True):
+        run = figures(load(name, data, seed), best, budget)
+        found.setdefault((name, method), []).append(run)
+    rows = []
+    for (name, method), runs in found.items():
+        reference = [
+            [run[key] for run in found[name, "none"]] for key in ("r20", "r50") if key in runs[0]
+        ]
+        rows.append(summarise(name, method, runs, reference))
+    return rows
+
+
+@click.command()
+@data_option
+@out_option
+@click.option("--task", "tasks", multiple=True, help="Tables; all at hand unless told.")
+@click.option("--seeds", default=10, show_default=True, help="Runs, where they differ.")
+@click.option("--budget", default=50, show_default=True, help="Evaluations of each run.")
+@click.option("--processes", default=1, show_default=True, help="Runs at the same time.")
+@click.option("--quick", is_flag=True, help="Three tables, three seeds, 20 evaluations.")
+def main(
+    data: Path | None,
+    out: Path | None,
+    tasks: tuple[str, ...],
+    seeds: int,
+    budget: int,
+    processes: int,
+    quick: bool,
+) -> None:
+    """Searches of NAS-Bench-201 with and without priors, on tables old and new, true and twisted.
+
+    "best" and "top 0.1 %" are evaluations until then; r5 to r50 the mean regret: the gap to the
+    best, where that of the median architecture is 1. "worse" is how many standard errors the
+    regret is above that without a prior; negative if it is below.
+    """
+    torch.set_num_threads(1)
+    names = tasks or (QUICK if quick else (*DEVELOPED, *HELD_OUT))
+    if quick:
+        seeds, budget = min(seeds, 3), min(budget, 20)
+    at_hand = [name for name in names if "/" in name or data is not None]
+    if not at_hand:
+        raise click.UsageError("name the folder of the tables: --data")
+    rows = measure(at_hand, data, seeds, budget, processes)
+    for title, part in (("Developed on", DEVELOPED), ("Held out", HELD_OUT)):
+        shown = [row for row in rows if row["table"] in part]
+        if shown:
+            show(f"{title}: evaluations and regret", shown)
+    save(out, "priors", rows, seeds=seeds, budget=budget)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""What a generator has collected: distinct, valid, not known."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Hashable, Sequence
+from typing import Generic, Literal, TypeVar
+
+import torch
+from torch import Tensor
+
+from naslib_diffusion.optimize.scores import Scores
+from naslib_diffusion.spaces.base import NumberedForms, Space
+
+A = TypeVar("A", bound=Hashable)
+
+Unique = Literal["canonical", "exact"]
+"""Whether architectures of one canonical form, or of one string, count as one."""
+
+
+class Pool(Generic[A]):
+    """Distinct valid architectures that are not known."""
+
+    def __init__(self, space: Space[A], known: Collection[Hashable], unique: Unique) -> None:
+        self.space = space
+        self.known = frozenset(known)
+        self.unique = unique
+        self.archs: dict[Hashable, A] = {}
+        self._taken: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.archs)
+
+    @property
+    def capacity(self) -> int:
+        """What the pool can ever hold at most; known keys are taken to be of the space."""
+        if self.space.size is None or self.unique == "exact":
+            return sys.maxsize
+        return max(self.space.size - len(self.known), 0)
+
+    def fresh(self, x: Tensor) -> Tensor:
+        """Return those of `B x *shape` that may be new, one for each canonical form.
+
+        All of them if the space does not number its forms. Where it does, no architecture is made
+        of what is left out; those that are returned count as taken.
+        """
+        if self.unique != "canonical" or not isinstance(self.space, NumberedForms):
+            return x
+        if self._taken is None:
+            self._taken = torch.zeros(self.space.size or 0, dtype=torch.bool, device=x.device)
+            taken = [self.space.number(key) for key in (*self.known, *self.archs)]
+            self._taken[taken] = True
+        keys = self.space.keys(x)
+        order = keys.argsort(stable=True)
+        ordered = keys[order]
+        new = ~self._taken[ordered]
+        new[1:] &= ordered[1:] != ordered[:-1]
+        self._taken[keys] = True
+        return x[order[new].sort().values]
+
+    def add(self, archs: Sequence[A]) -> int:
+        """Add what is new; return how many that were."""
+        before = len(self.archs)
+        for arch in archs:
+            key = self.key(arch)
+            if key is not None and key not in self.archs and self.space.is_valid(arch):
+                self.archs[key] = arch
+        return len(self.archs) - before
+
+    def key(self, arch: A) -> Hashable | None:
+        """Return what distinguishes an architecture from others; None if it is known."""
+        canonical = self.space.canonical(arch)
+        if canonical in self.known:
+            return None
+        return canonical if self.unique == "canonical" else str(arch)
+
+    def sorted_by(self, scores: Scores[A]) -> list[A]:
+        """Return what is in the pool, best first."""
+        archs = list(self.archs.values())
+        if not archs:
+            return []
+        order = scores(scores.encode(archs)).argsort(descending=True, stable=True)
+        return [archs[i] for i in order.tolist()]

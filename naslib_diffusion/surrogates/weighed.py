@@ -1,0 +1,131 @@
+"""Beliefs weighed by evidence: all of them, each alone, or none."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from naslib_diffusion.runtime.moving import moved
+from naslib_diffusion.surrogates.adapted import AdaptedSurrogate, Belief
+from naslib_diffusion.surrogates.base import Surrogate
+
+NONE, ALONE = 0.1, 0.02
+"""What is expected beforehand: that no belief holds, and that one does where their mean does not.
+The rest is for the mean."""
+
+ENOUGH = 2
+"""Observations from which on the ordinary surrogate tells anything."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of several beliefs."""
+
+    beliefs: tuple[Belief, ...]
+
+    def to(self, device: torch.device | str) -> Mean:
+        """Return the same on another device."""
+        return Mean(tuple(moved(belief, device) for belief in self.beliefs))
+
+    def belief(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map encodings (`B x *shape`) to mean and relative deviation, `B` each."""
+        told = [belief.belief(x) for belief in self.beliefs]
+        return torch.stack([t[0] for t in told]).mean(0), torch.stack([t[1] for t in told]).mean(0)
+
+
+class Nothing:
+    """The belief that all architectures are alike, as far as is known."""
+
+    def belief(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map encodings (`B x *shape`) to zero and one, `B` each."""
+        return x.new_zeros(len(x)), x.new_ones(len(x))
+
+
+class WeighedSurrogate:
+    """A mixture of hypotheses, each weighed by how likely it makes what is observed.
+
+    That the mean of the beliefs holds, that one of them does, or that none does: then an ordinary
+    surrogate predicts, which is judged as a belief in nothing. A belief that misleads loses its
+    weight within a few observations, since it makes them unlikely.
+
+    The posterior has the mean and the variance of the mixture. So where hypotheses disagree is
+    uncertain, and a search that pays for information looks there.
+
+    Args:
+        ordinary: what predicts if no belief holds.
+        adapted: each a belief, and how tasks differ from it; at least one, all of one space.
+    """
+
+    def __init__(self, ordinary: Surrogate, adapted: Sequence[AdaptedSurrogate]) -> None:
+        self._ordinary, self._adapted = ordinary, tuple(adapted)
+        self._hypotheses = _hypotheses(self._adapted)
+        count = len(self._adapted)
+        alone = [ALONE / count] * count if count > 1 else []
+        odds = [1 - NONE - sum(alone), *alone, NONE]
+        self._odds = torch.tensor(odds, dtype=torch.double).log()
+        self._weights = self._odds.exp()
+        self._fitted = False
+
+    def to(self, device: torch.device | str) -> WeighedSurrogate:
+        """Return the same on another device, to be fitted there."""
+        adapted = [moved(own, device) for own in self._adapted]
+        return WeighedSurrogate(moved(self._ordinary, device), adapted)
+
+    @property
+    def weights(self) -> list[float]:
+        """Of the mean of the beliefs, of each if there are several, and of none."""
+        weights: list[float] = self._weights.tolist()
+        return weights
+
+    def fit(self, x: Tensor, y: Tensor) -> Self:
+        """Fit to encodings (`B x *shape`) and targets (`B`); without any, the beliefs speak."""
+        self._hypotheses = [copy.copy(own).fit(x, y) for own in self._hypotheses]
+        evidence = torch.tensor([own.evidence for own in self._hypotheses], dtype=torch.double)
+        self._weights = torch.softmax(self._odds + evidence, 0)
+        self._fitted = len(y) >= ENOUGH
+        if self._fitted:
+            self._ordinary = copy.copy(self._ordinary).fit(x, y)
+        return self
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation of the latent function (`B` each)."""
+        told = [own.posterior(x) for own in self._predictors]
+        means = torch.stack([mean for mean, _ in told])
+        variances = torch.stack([deviation.square() for _, deviation in told])
+        weights = self._weights.to(means)[:, None]
+        mean = (weights * means).sum(0)
+        spread = (weights * (variances + (means - mean).square())).sum(0)
+        return mean, spread.clamp(min=1e-10).sqrt()
+
+    def fantasize(self, x: Tensor) -> Self:
+        """Return a copy that takes `x` (`B x *shape`) as observed at its posterior mean.
+
+        Beliefs all take the same value there, so that their disagreement on it is settled.
+        """
+        other, mean = copy.copy(self), self.posterior(x)[0].detach()
+        other._hypotheses = [own.observe(x, mean) for own in self._hypotheses]
+        if self._fitted:
+            other._ordinary = self._ordinary.fantasize(x)
+        return other
+
+    @property
+    def _predictors(self) -> list[Surrogate]:
+        """The hypotheses, with the ordinary surrogate in place of none once it is fitted."""
+        return [*self._hypotheses[:-1], self._ordinary if self._fitted else self._hypotheses[-1]]
+
+
+def _hypotheses(adapted: Sequence[AdaptedSurrogate]) -> list[AdaptedSurrogate]:
+    """Return a surrogate for each hypothesis: the mean, each alone, none."""
+    first = adapted[0]
+    nothing = AdaptedSurrogate(first.space, Nothing(), replace(first.residual, variance=1.0))
+    if len(adapted) == 1:
+        return [first, nothing]
+    mean = Mean(tuple(own.belief for own in adapted))
+    variance = sum(own.residual.variance for own in adapted) / len(adapted)
+    together = AdaptedSurrogate(first.space, mean, replace(first.residual, variance=variance))
+    return [together, *adapted, nothing]

@@ -1,0 +1,188 @@
+"""Untrained networks of a sample of a space, measured by their scores, and kept as they come."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from naslib_diffusion.runtime.threads import one_thread
+from naslib_diffusion.spaces.base import Buildable, Space
+from naslib_diffusion.transfer.scores import COMBINED, SCORES
+
+SMALL: Mapping[str, Mapping[str, int]] = {"nasbench201": {"channels": 8, "cells": 1}}
+"""What makes networks of a space small: they order its architectures much as large ones do."""
+
+LOWEST = -3.0
+"""Least standardised score, so that networks that no signal passes do not stretch the scale."""
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """Which untrained networks are measured, and on what.
+
+    Attributes:
+        count: architectures of the sample, distinct; all of a smaller space.
+        batch: noise images, standard normal.
+        size: height and width of these.
+        inputs: channels of these.
+        outputs: of the networks.
+        seed: of sample, weights and noise.
+    """
+
+    count: int = 1000
+    batch: int = 32
+    size: int = 16
+    inputs: int = 3
+    outputs: int = 10
+    seed: int = 0
+
+
+def distinct_sample(space: Space[Any], count: int, seed: int) -> list[Any]:
+    """Return up to `count` architectures of different canonical forms, drawn at random."""
+    random = torch.Generator().manual_seed(seed)
+    found: dict[Any, Any] = {}
+    wanted = count if space.size is None else min(count, space.size)
+    for _ in range(100):  # more do not find the rarest forms of a small space any sooner
+        for arch in space.sample(count, random):
+            found.setdefault(space.canonical(arch), arch)
+        if len(found) >= wanted:
+            break
+    return list(found.values())[:wanted]
+
+
+@one_thread()
+def score(space: Space[Any], arch: Any, how: Measuring) -> list[float]:
+    """Return the `COMBINED` scores of one architecture.
+
+    Raises:
+        ValueError: if the space cannot build its architectures.
+    """
+    builder = buildable(space)
+    images = torch.randn(
+        how.batch,
+        how.inputs,
+        how.size,
+        how.size,
+        generator=torch.Generator().manual_seed(how.seed),
+    )
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
+        torch.manual_seed(how.seed)
+        network = builder.build(
+            arch, inputs=how.inputs, outputs=how.outputs, **SMALL.get(space.name, {})
+        )
+        return [SCORES[name](network, images) for name in COMBINED]
+
+
+def buildable(space: Space[Any]) -> Buildable:
+    """Return the space itself.
+
+    Raises:
+        ValueError: if it has no method `build`; in one line.
+    """
+    if not isinstance(space, Buildable):
+        raise ValueError(
+            f"space {space.name!r} has no zero-cost scores: it needs a method "
+            "build(arch, inputs=..., outputs=...) that returns a torch.nn.Module"
+        )
+    return space
+
+
+def combine(scores: Sequence[Sequence[float]]) -> Tensor:
+    """Return the mean of the standardised scores, standardised, `n`, of `n x K`.
+
+    A score that is not finite counts as the lowest.
+    """
+    table = torch.tensor(scores, dtype=torch.double)
+    finite = table.isfinite()
+    least = table.where(finite, torch.full_like(table, math.inf)).amin(0)
+    table = _standardise(table.where(finite, least)).clamp(min=LOWEST)
+    return _standardise(table.mean(1))
+
+
+def _standardise(values: Tensor) -> Tensor:
+    spread = values.std(0)
+    return (values - values.mean(0)) / spread.where(spread > 0, torch.ones_like(spread))
+
+
+class ScoreLog:
+    """Scores in a CSV file, a line at a time, so that measuring goes on where it stopped.
+
+    Args:
+        path: of the file; None to keep nothing.
+        space: of the architectures.
+        how: they are measured; the first line says so.
+
+    Raises:
+        ValueError: if the file holds scores that were measured otherwise, or something else.
+    """
+
+    def __init__(self, path: Path | None, space: Space[Any], how: Measuring) -> None:
+        self._path = path
+        self._head = json.dumps({"space": space.name, **asdict(how)})
+        self.known = self._read() if path is not None and path.exists() else {}
+        if path is not None and not self.known:
+            path.write_text(f"{self._head}\narch,{','.join(COMBINED)}\n")
+
+    def add(self, arch: Any, scores: Sequence[float]) -> None:
+        """Append one line."""
+        self.known[str(arch)] = list(scores)
+        if self._path is not None:
+            with self._path.open("a", newline="") as file:
+                csv.writer(file).writerow([arch, *map(repr, scores)])
+
+    def _read(self) -> dict[str, list[float]]:
+        assert self._path is not None
+        text = self._path.read_text(errors="replace")
+        whole = text[: text.rfind("\n") + 1]  # a line that was cut off is measured again
+        lines = whole.splitlines()
+        if not lines:
+            return {}
+        if lines[0] != self._head:
+            raise ValueError(
+                f"{self._path} holds scores of other settings or something else; remove it first"
+            )
+        if whole != text:
+            self._path.write_text(whole)
+        found = {}
+        for row in csv.reader(lines[2:]):
+            try:
+                found[row[0]] = [float(value) for value in row[1:]]
+            except (IndexError, ValueError):
+                raise ValueError(f"{self._path} is damaged; remove it first") from None
+            if len(found[row[0]]) != len(COMBINED):
+                raise ValueError(f"{self._path} is damaged; remove it first")
+        return found
+
+
+def measure(
+    space: Space[Any],
+    how: Measuring,
+    log: Path | None = None,
+    progress: Callable[[Sequence[Any]], Iterator[Any]] = iter,
+) -> tuple[list[Any], list[list[float]]]:
+    """Return a sample of the space, and the scores of each, `n x K`.
+
+    Args:
+        space: whose architectures can be built.
+        how: to measure.
+        log: file in which scores are kept meanwhile, and read from if an earlier run was stopped.
+        progress: iterates over the sample, such as `tqdm`.
+
+    Raises:
+        ValueError: if the space cannot build its architectures, or the log is of something else.
+    """
+    buildable(space)
+    kept = ScoreLog(log, space, how)
+    archs = distinct_sample(space, how.count, how.seed)
+    for arch in progress(archs):
+        if str(arch) not in kept.known:
+            kept.add(arch, score(space, arch, how))
+    return archs, [kept.known[str(arch)] for arch in archs]

@@ -1,0 +1,49 @@
+"""What `bench priors` counts, and how it twists tables."""
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from naslib_diffusion.benchmarks.priors import priors as measured
+
+from naslib_diffusion.spaces import NASBench201
+
+SPACE = NASBench201()
+TASK = measured.Task({f"c{i}": float(i) for i in range(2001)})
+
+
+def test_regret_is_one_at_the_median_and_no_more():
+    assert TASK.regret(2000.0) == 0
+    assert TASK.regret(1500.0) == pytest.approx(0.5)
+    assert TASK.regret(3.0) == 1
+
+
+def test_figures_of_a_curve():
+    found = measured.figures(TASK, [1000.0, 1500.0, 1999.0, 2000.0], budget=10)
+    assert (found["best"], found["top 0.1 %"]) == (4, 3)
+    assert (found["r5"], found["r10"]) == (0, 0)
+    missed = measured.figures(TASK, [1000.0] * 10, budget=10)
+    assert (missed["best"], missed["top 0.1 %"], missed["r10"]) == (11, 11, 1)
+
+
+def test_worse_is_in_standard_errors():
+    assert measured._excess([0.2], [0.1, 0.3]) == pytest.approx(0)
+    assert measured._excess([0.4], [0.1, 0.3]) == pytest.approx(0.2 / 0.1)
+    assert measured._excess([0.1], [0.3, 0.3]) == -np.inf
+
+
+def test_relabelled_tables():
+    name = "nasbench201/imagenet16"
+    straight, negated, permuted = (
+        measured.load(f"{name}{how}", None, 0) for how in ("", " negated", " permuted")
+    )
+    cell = SPACE.parse("333333")
+    assert negated(cell) == -straight(cell)
+    assert np.array_equal(permuted.sorted, straight.sorted)
+    assert permuted.values != straight.values
+    assert len(straight.values) == 6466
+
+
+def test_the_command_names_what_it_needs():
+    done = CliRunner().invoke(measured.main, ["--task", "cifar10_test_200"], env={})
+    assert done.exit_code == 2
+    assert "--data" in done.output

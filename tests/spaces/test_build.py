@@ -1,0 +1,38 @@
+"""Architectures become networks, and networks have costs."""
+
+import pytest
+import torch
+from torch import nn
+
+from naslib_diffusion.spaces import Buildable, NASBench201, ProductSpace
+from naslib_diffusion.spaces.costs import network_cost
+
+SPACE = NASBench201()
+ALL_3X3 = SPACE.parse("333333")
+BEST = SPACE.parse(
+    "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|"
+)
+
+
+def test_costs_of_nasbench201_are_those_of_the_benchmark():
+    """Its own figures for CIFAR-10, in millions: 1.531546 and 220.11969 for the largest cell."""
+    assert SPACE.cost(ALL_3X3, "params") == 1_531_546
+    assert SPACE.cost(ALL_3X3, "flops") == pytest.approx(220.11969e6, rel=0.02)  # without norms
+
+
+def test_costs_of_a_network_by_hand():
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Flatten(), nn.Linear(8 * 16, 5))
+    assert network_cost(network, "params", (3, 4, 4)) == 3 * 8 * 9 + 8 + 8 * 16 * 5 + 5
+    assert network_cost(network, "flops", (3, 4, 4)) == 16 * 3 * 8 * 9 + 8 * 16 * 5
+    with pytest.raises(ValueError, match=r"unknown cost 'watts'; known: params, flops"):
+        network_cost(network, "watts", (3, 4, 4))
+
+
+def test_a_built_network_has_the_shape_that_was_asked_for():
+    network = SPACE.build(BEST, channels=4, cells=1, inputs=2, outputs=7)
+    assert network(torch.rand(3, 2, 8, 8)).shape == (3, 7)
+
+
+def test_spaces_say_whether_they_can_be_built():
+    assert isinstance(SPACE, Buildable)
+    assert not isinstance(ProductSpace.categorical([3, 3]), Buildable)
