@@ -359,23 +359,18 @@ class Search(Generic[A]):
     def _fit(self, pending: Sequence[A]) -> tuple[ObjectiveScale, Surrogate, float | None]:
         """Fit the surrogates to the history; return them with the best feasible target.
 
-        A failure counts as the worst value seen, and tells where evaluations fail: beside an edge
-        the first keeps the search away, and among failures alone the second shows a way out.
+        Failures tell where evaluations fail, and nothing of the objective there.
         """
         trials = self._unforgiven()
         done = [trial for trial in trials if math.isfinite(trial.value)]
         if not done:
             return self._prior_alone(pending)
-        values = torch.tensor([trial.value for trial in trials], dtype=torch.double)
-        failed = ~values.isfinite()
-        scale = ObjectiveScale.of(values[~failed], maximize=self.maximize)
-        worst = values[~failed].min() if self.maximize else values[~failed].max()
-        values = torch.where(failed, worst, values)
-        x = self._encode([trial.arch for trial in trials])
+        values = torch.tensor([trial.value for trial in done], dtype=torch.double)
+        scale = ObjectiveScale.of(values, maximize=self.maximize)
+        x = self._encode([trial.arch for trial in done])
         surrogate = fit_to_values(informed(self.surrogate, self.priors), x, values, scale)
         self._feasibility = self._fit_feasibility(trials)
-        feasible = torch.tensor([trial.feasible for trial in trials]).to(x.device)
-        feasible &= ~failed.to(x.device)
+        feasible = torch.tensor([trial.feasible for trial in done]).to(x.device)
         worth = levels(surrogate, x, scale(values).to(x), self.repeats)
         best = float(worth[feasible].max()) if feasible.any() else None
         if pending:
