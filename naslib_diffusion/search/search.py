@@ -346,7 +346,7 @@ class Search(Generic[A]):
         archs = dict.fromkeys(trial.arch for trial in ranked)
         request = Request(
             n=max(self.candidates, 2 * n),
-            known=known,
+            known=frozenset(known),
             incumbents=list(islice(filter(self.space.is_valid, archs), INCUMBENTS)),
             acquisition=self._acquire(surrogate, best, random),
             random=random,

@@ -32,7 +32,7 @@ def with_equality(table: Table[A], distinct: Equality | None = None) -> Table[A]
         table.name,
         space,
         table.archs,
-        table.values.tolist(),
+        [table.outcome(arch) for arch in table.archs],
         objective=table.objective,
         direction=table.direction,
         repeats=table.repeats,

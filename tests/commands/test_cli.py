@@ -347,8 +347,8 @@ def test_resume_refuses_other_settings_and_other_tables(run, table, tmp_path):
     out = tmp_path / "out"
     finished(run, table, out)
     before = tree(out)
-    code, _, error = run("search", "--out", out, "--resume", "--budget", 12)
-    assert_one_line(code, error, "other settings: --budget was 9, is 12")
+    code, _, error = run("search", "--out", out, "--resume", "--seed", 12)
+    assert_one_line(code, error, "other settings: --seed was 0, is 12")
     assert run("search", "--out", out, "--resume", "--budget", 9, "--table", table)[0] == 0
     text = table.read_text()
     table.write_text(
@@ -449,7 +449,10 @@ def test_atomic_writes_leave_the_old_file_if_they_fail(tmp_path):
 
 
 def test_the_table_decides_what_counts_as_one(run, table, tmp_path):
-    """`value` differs within classes, `same` does not."""
+    """A cost differs within classes."""
+    cost = [sum((1 + edge) * op for edge, op in enumerate(c.operations)) for c in CELLS]
+    lines = [f"{cell},{own}" for cell, own in zip(CELLS, cost, strict=True)]
+    table.write_text("\n".join(["arch,acc", *lines]) + "\n")
     code, text, _ = run(*search_args(table, tmp_path / "a"))
     assert code == 0
     assert "--distinct exact: isomorphic architectures count as different" in text

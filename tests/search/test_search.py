@@ -325,7 +325,9 @@ def test_mistakes_are_explained():
         Search(SMALL, direction="up")
     with pytest.raises(ValueError, match="initial must be at least 1, not 0"):
         Search(SMALL, initial=0)
-    with pytest.raises(ValueError, match="unknown strategy 'grid'; known: guided, random, mut"):
+    with pytest.raises(
+        ValueError, match="unknown strategy 'grid'; known: guided, enumerate, auto, random, mut"
+    ):
         Search(SMALL, strategy="grid")
     with pytest.raises(ValueError, match="unknown surrogate 'forest'; known: gp, ensemble"):
         Search(SMALL, "forest")
