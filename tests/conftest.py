@@ -1,11 +1,13 @@
 """Shared fixtures."""
 
 import os
+import random
 import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import settings
@@ -14,6 +16,13 @@ torch.set_num_threads(1)  # the tensors of the tests are small: threads would on
 
 settings.register_profile("default", deadline=None, max_examples=60, derandomize=True)
 settings.load_profile("default")
+
+
+def pytest_runtest_setup() -> None:
+    """Give each test the same global random state, whichever tests ran before it."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

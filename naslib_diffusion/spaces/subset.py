@@ -98,10 +98,14 @@ class Subset(Generic[A]):
         return arch
 
     def neighbors(self, arch: A, generator: torch.Generator | None = None) -> list[A]:
-        """Return the neighbours in `space` that are members, or else the nearest members."""
-        near = [a for a in self.space.neighbors(arch, generator) if a in self._index]
-        if near:
-            return near
+        """Return the neighbours in `space` that are members, or else the nearest members.
+
+        In a space with continua it is always the nearest: a random step meets a member by luck.
+        """
+        if self.space.size is not None:
+            near = [a for a in self.space.neighbors(arch, generator) if a in self._index]
+            if near:
+                return near
         order = self._nearest(self.encode([arch]).flatten(1), _NEAREST + 1)[0].tolist()
         return [self.archs[i] for i in order if self.archs[i] != arch][:_NEAREST]
 
