@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from naslib_diffusion.spaces.base import (
+    Additive,
     AtomBlock,
     Block,
     Buildable,
+    Costed,
     Factor,
     Space,
     UniformBlock,
@@ -32,10 +34,12 @@ SPACES: dict[str, type[Space[Any]]] = {
 
 __all__ = [
     "SPACES",
+    "Additive",
     "AtomBlock",
     "Block",
     "Buildable",
     "Categorical",
+    "Costed",
     "Equality",
     "Exact",
     "Factor",

@@ -225,3 +225,39 @@ class Buildable(Protocol):
     def build(self, arch: Any, *, inputs: int = 3, outputs: int = 10) -> nn.Module:
         """Return the untrained network of `arch`, which maps `B x inputs x H x W` to
         `B x outputs`; its weights are drawn from PyTorch's global generator."""
+
+
+@runtime_checkable
+class Costed(Protocol):
+    """A space that knows what its architectures cost.
+
+    Optional: the number of parameters or of multiply-adds of their networks, a latency, ...
+    """
+
+    @property
+    def costs(self) -> tuple[str, ...]:
+        """Names of the costs."""
+
+    def cost(self, arch: Any, name: str) -> float:
+        """Return one of the costs of an architecture; raises ValueError that lists the names."""
+
+
+Terms = list[list[list[Tensor]]]
+"""For each block of a law, each part of it, each factor of the part: the cost of each atom, `K`.
+
+A block that is no union is one part with one factor; a uniform coordinate is one atom."""
+
+
+@runtime_checkable
+class Additive(Costed, Protocol):
+    """A space whose costs are sums over decisions, so that its law can be kept within a budget.
+
+    Optional: `Budgeted` needs it. The cost of an architecture is the sum of the terms of the atoms
+    that it is made of, exactly: terms are integers below 2**53 or what doubles add exactly. Costs
+    that depend on a global choice, such as a width, are additive within each part of a
+    `UnionBlock`, one for each value of that choice; what is constant in a part is the term of a
+    factor with one atom.
+    """
+
+    def terms(self, name: str) -> Terms:
+        """Return the terms of one of the `costs`, in double precision; raises like `cost`."""
