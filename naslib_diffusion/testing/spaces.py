@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from naslib_diffusion.spaces.base import AtomBlock, Space, UniformBlock, UnionBlock
+from naslib_diffusion.spaces.paths import PathBlock
 
-_Simple = AtomBlock | UniformBlock
+_Simple = AtomBlock | PathBlock | UniformBlock
 
 
 class SpaceTestCase:
