@@ -9,10 +9,19 @@ import torch
 from torch import Tensor
 
 from naslib_diffusion.optimize.block_moves import BlockMoves
-from naslib_diffusion.spaces.base import AtomBlock, Block, Space, UniformBlock
+from naslib_diffusion.spaces.base import (
+    AtomBlock,
+    Block,
+    Space,
+    UniformBlock,
+    count_values,
+)
 from naslib_diffusion.spaces.sampling import sample_some
 
 A = TypeVar("A", bound=Hashable)
+
+VAST = 2**17
+"""Values of a block from which on they are not moves: the space's neighbours are."""
 
 
 class Moves(Protocol):
@@ -53,9 +62,15 @@ def moves_of(
         to_ends: whether continuous coordinates may be moved to either end.
     """
     blocks = space.blocks or ()
-    if len(blocks) > 1 or any(isinstance(block, UniformBlock) for block in blocks):
+    alone = len(blocks) == 1 and not isinstance(blocks[0], UniformBlock)
+    if blocks and not alone and not any(map(_is_vast, blocks)):
         return BlockMoves(list(map(_ends, blocks)) if to_ends else blocks, device)
     return NeighborMoves(space, random)
+
+
+def _is_vast(block: Block) -> bool:
+    """Whether a block has too many values to list them as moves."""
+    return not isinstance(block, UniformBlock) and count_values(block) > VAST
 
 
 def _ends(block: Block) -> Block:
@@ -68,7 +83,8 @@ def _ends(block: Block) -> Block:
 class NeighborMoves(Generic[A]):
     """The moves that a space itself lists, by `neighbors`, all of them to valid architectures.
 
-    For spaces whose law does not factorise, or is a single block: a list of architectures.
+    For spaces whose law does not factorise, is a single block, as a list of architectures is, or
+    has a block of very many values.
 
     Args:
         space: of the encodings.

@@ -17,6 +17,7 @@ from naslib_diffusion.spaces.base import (
     UniformBlock,
     UnionBlock,
 )
+from naslib_diffusion.spaces.budgeted import Budgeted
 from naslib_diffusion.spaces.equality import Equality, Exact
 from naslib_diffusion.spaces.gpt import GPT, SCALES, Transformer
 from naslib_diffusion.spaces.mobilenetv3 import MobileNetV3, Subnet
@@ -24,6 +25,7 @@ from naslib_diffusion.spaces.nasbench201 import NASBench201
 from naslib_diffusion.spaces.nasbenchgraph import GraphNet, NASBenchGraph
 from naslib_diffusion.spaces.numbers import Integer, Real
 from naslib_diffusion.spaces.parameters import Categorical
+from naslib_diffusion.spaces.paths import PathBlock
 from naslib_diffusion.spaces.product import Point, ProductSpace
 from naslib_diffusion.spaces.samples import Graph, SampleSpace, from_samples
 from naslib_diffusion.spaces.subset import Subset
@@ -42,6 +44,7 @@ __all__ = [
     "Additive",
     "AtomBlock",
     "Block",
+    "Budgeted",
     "Buildable",
     "Categorical",
     "Costed",
@@ -54,6 +57,7 @@ __all__ = [
     "MobileNetV3",
     "NASBench201",
     "NASBenchGraph",
+    "PathBlock",
     "Point",
     "ProductSpace",
     "Real",

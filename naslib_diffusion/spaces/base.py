@@ -10,6 +10,8 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from naslib_diffusion.spaces.paths import PathBlock
+
 A = TypeVar("A", bound=Hashable)
 
 
@@ -32,6 +34,11 @@ class AtomBlock:
         """Number of coordinates."""
         return int(self.atoms.shape[1])
 
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """The coordinates."""
+        return tuple(range(self.start, self.start + self.width))
+
 
 @dataclass(frozen=True)
 class UniformBlock:
@@ -39,6 +46,11 @@ class UniformBlock:
 
     start: int
     width: int = 1
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """The coordinate."""
+        return (self.start,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +86,11 @@ class UnionBlock:
         return sum(len(self.factors[i].columns) for i in self.parts[0])
 
     @property
+    def columns(self) -> tuple[int, ...]:
+        """The coordinates."""
+        return tuple(range(self.start, self.start + self.width))
+
+    @property
     def products(self) -> list[list[Factor]]:
         """The factors of each part."""
         return [[self.factors[i] for i in part] for part in self.parts]
@@ -81,6 +98,19 @@ class UnionBlock:
     def expand(self) -> AtomBlock:
         """Return the same law as one block with an atom for each value of each part."""
         return AtomBlock(self.start, torch.cat([self._product(part) for part in self.products]))
+
+    def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw `n` values, `n x width`: a part by the number of its values, then each factor."""
+        logs = [sum(math.log(len(f.atoms)) for f in part) for part in self.products]
+        shares = torch.softmax(torch.tensor(logs, dtype=torch.double), 0)
+        parts = torch.multinomial(shares, max(n, 1), replacement=True, generator=generator)[:n]
+        x = torch.empty(n, self.width, dtype=torch.double)
+        for i, factors in enumerate(self.products):
+            rows = (parts == i).nonzero()
+            for factor in factors:
+                chosen = torch.randint(len(factor.atoms), (len(rows),), generator=generator)
+                x[rows, list(factor.columns)] = factor.atoms[chosen].double()
+        return x
 
     def _product(self, factors: Sequence[Factor]) -> Tensor:
         grids = torch.meshgrid(*(torch.arange(len(f.atoms)) for f in factors), indexing="ij")
@@ -90,7 +120,38 @@ class UnionBlock:
         return values
 
 
-Block = AtomBlock | UnionBlock | UniformBlock
+Block = AtomBlock | UnionBlock | PathBlock | UniformBlock
+
+
+def count_values(block: AtomBlock | UnionBlock | PathBlock) -> int:
+    """Return how many values a block has, without listing them."""
+    if isinstance(block, AtomBlock):
+        return len(block.atoms)
+    if isinstance(block, PathBlock):
+        return block.count
+    return sum(math.prod(len(factor.atoms) for factor in part) for part in block.products)
+
+
+def values_of(block: AtomBlock | UnionBlock | PathBlock) -> Tensor:
+    """Return all values of a block, `K x width`."""
+    if isinstance(block, PathBlock):
+        return block.values()
+    return (block.expand() if isinstance(block, UnionBlock) else block).atoms
+
+
+def draw(blocks: Sequence[Block], n: int, generator: torch.Generator | None = None) -> Tensor:
+    """Draw `n` flattened encodings, `n x D`, from a law."""
+    x = torch.empty(n, sum(block.width for block in blocks), dtype=torch.double)
+    for block in blocks:
+        if isinstance(block, UniformBlock):
+            values = torch.rand(n, 1, generator=generator, dtype=torch.double)
+        elif isinstance(block, AtomBlock):
+            chosen = torch.randint(len(block.atoms), (n,), generator=generator)
+            values = block.atoms[chosen].double()
+        else:
+            values = block.draw(n, generator)
+        x[:, list(block.columns)] = values
+    return x
 
 
 def count_encodings(blocks: Sequence[Block]) -> int | None:
@@ -99,9 +160,7 @@ def count_encodings(blocks: Sequence[Block]) -> int | None:
     for block in blocks:
         if isinstance(block, UniformBlock):
             return None
-        parts: Sequence[Sequence[AtomBlock | Factor]]
-        parts = [[block]] if isinstance(block, AtomBlock) else block.products
-        total *= sum(math.prod(len(factor.atoms) for factor in part) for part in parts)
+        total *= count_values(block)
     return total
 
 

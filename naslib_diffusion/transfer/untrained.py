@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -85,14 +86,21 @@ def buildable(space: Space[Any]) -> Buildable:
     """Return the space itself.
 
     Raises:
-        ValueError: if it has no method `build`; in one line.
+        ValueError: if it has no method `build`, or one of networks that take no images; in one
+            line.
     """
-    if not isinstance(space, Buildable):
+    if not isinstance(space, Buildable) or not _takes_images(space):
         raise ValueError(
             f"space {space.name!r} has no zero-cost scores: it needs a method "
             "build(arch, inputs=..., outputs=...) that returns a torch.nn.Module"
         )
     return space
+
+
+def _takes_images(space: Buildable) -> bool:
+    parameters = inspect.signature(space.build).parameters.values()
+    free = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
+    return free or {"inputs", "outputs"} <= {p.name for p in parameters}
 
 
 def combine(scores: Sequence[Sequence[float]]) -> Tensor:
