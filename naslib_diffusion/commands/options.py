@@ -77,7 +77,7 @@ def table_options(command: F) -> F:
             "--space",
             metavar="NAME",
             help="Search space, of --table: nasbench201 (default), mobilenetv3, nasbenchgraph, "
-            "gpt-s, gpt-m, gpt-l.",
+            "gpt-s, gpt-m, gpt-l, or a YAML file that declares one.",
         ),
         click.option(
             "--table",
@@ -128,11 +128,16 @@ def table_options(command: F) -> F:
 
 
 def make_space(name: str) -> Space[Any]:
-    """Return a space by its name."""
-    from naslib_diffusion.spaces import SPACES
+    """Return a space by its name, or that of a YAML file."""
+    from naslib_diffusion.spaces import SPACES, DeclaredSpace
 
+    if name.endswith((".yaml", ".yml")):
+        try:
+            return DeclaredSpace.read(name)
+        except ValueError as error:
+            raise UserError(f"--space: {error}") from None
     if name not in SPACES:
-        raise UserError(f"unknown space {name!r}; known: {', '.join(SPACES)}")
+        raise UserError(f"unknown space {name!r}; known: {', '.join(SPACES)}, a .yaml file")
     return SPACES[name]()
 
 
