@@ -9,12 +9,14 @@ shadows.
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import os
 import re
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from naslib_diffusion.testing import SpaceTestCase
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
+FILE = re.compile(r"```yaml\n# (\S+)\n(.*?)```", re.DOTALL)
 SAID = re.compile(r"^print\(.*\)  # (.*)$", re.MULTILINE)
 PAGES = {
     str(path.relative_to(ROOT)): BLOCK.findall(text)
@@ -90,8 +93,10 @@ READERS: dict[str, Callable[[Names], Any]] = {
 
 
 def run(page: str) -> Names:
-    """Run the blocks of a page as one module, and return its names."""
+    """Run the blocks of a page as one module, beside its YAML files, and return its names."""
     names: Names = {"__name__": __name__}
+    for name, content in FILE.findall((ROOT / page).read_text(encoding="utf-8")):
+        Path(name).write_text(content)
     for block in PAGES[page]:
         used = {node.id for node in ast.walk(ast.parse(block)) if isinstance(node, ast.Name)}
         for name in sorted(READERS.keys() & used - names.keys()):
@@ -131,7 +136,11 @@ def test_what_is_made_shorter_is_there():
     assert all(blocks.count(long) == 1 for long in SHORTER)
 
 
-class TestStacks(run("docs/spaces.md")["TestStacks"]):
+with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+    SPACES = run("docs/spaces.md")
+
+
+class TestStacks(SPACES["TestStacks"]):
     """The space of docs/spaces.md passes the suite, as the page says."""
 
 

@@ -1,5 +1,6 @@
 """Declared spaces: their law, their strings, and agreement with spaces written by hand."""
 
+import csv
 import itertools
 import json
 import math
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from naslib_diffusion import GuidedGenerator, Search
+from naslib_diffusion import GuidedGenerator, Search, cli
 from naslib_diffusion.diffusion import ExactDenoiser
 from naslib_diffusion.spaces import (
     GPT,
@@ -413,3 +414,21 @@ def test_what_the_kinds_of_parts_mean_in_python_and_yaml():
         f'{{"a": "{a}", "cell": {cell}, "d": [{d}, {e}]}}'
         for a, cell, d, e in itertools.product("xy", cells, (0, 1), (0, 1))
     }
+
+
+def test_the_command_line_takes_a_file(tmp_path, capsys):
+    path, out = tmp_path / "mine.yaml", tmp_path / "out.csv"
+    path.write_text(YAML)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["generate", "--space", str(path), "-n", "5", "--out", str(out), "--quiet"])
+    assert stop.value.code == 0
+    with out.open(newline="") as file:
+        texts = [row["arch"] for row in csv.DictReader(file)]
+    assert [str(DeclaredSpace.read(path).parse(text)) for text in texts] == texts
+    assert len(set(texts)) == 5
+    path.write_text("a: []")
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["generate", "--space", str(path), "--out", str(out), "--force"])
+    assert stop.value.code == 2
+    assert "--space: " in (error := capsys.readouterr().err)
+    assert "a: choices is empty" in error
