@@ -63,7 +63,7 @@ class Settings:
             self.prior is not None
             and self.initial == 0
             and not self.noisy
-            and self.strategy == "guided"
+            and self.strategy in ("guided", "enumerate", "auto")
         )
 
     def to_json(self) -> dict[str, Any]:
