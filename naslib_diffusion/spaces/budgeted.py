@@ -30,6 +30,8 @@ LISTED = 2**16
 """Spaces of at most so many architectures are listed where their costs do not add up."""
 RESERVE = 256
 """Members of which the nearest is taken where none is found otherwise."""
+SCARCE = 16
+"""Draws for each of them, at most, or the graph to draw from is too coarse."""
 MAX_ROUNDS = 100
 """Batches that `sample` draws before it gives up."""
 MIN_BATCH = 100
@@ -195,11 +197,13 @@ class Budgeted(Generic[A]):
 
     @functools.cached_property
     def _reserve(self) -> list[A]:
-        """Some members, the same ones always."""
-        try:
-            return self.sample(RESERVE, torch.Generator().manual_seed(0))
-        except HardlyAnyValid as few:
-            return few.found
+        """Some members, the same ones always; makes the graph finer until there are enough."""
+        while True:
+            x = self._budget.draw(RESERVE * SCARCE, torch.Generator().manual_seed(0))
+            drawn = self.space.decode(x.view(-1, *self.shape))
+            found = list(filter(self.is_valid, drawn))
+            if len(found) >= RESERVE or not self._budget.refine():
+                return found[:RESERVE]
 
     @functools.cached_property
     def _reserve_encodings(self) -> Tensor:
@@ -223,7 +227,8 @@ class Budgeted(Generic[A]):
         """Say what exists, where nothing is in the window."""
         bounds = zip(self.windows, self._budget.low, self._budget.high, strict=True)
         listed = "; ".join(f"{name}: {low:,.15g} to {high:,.15g}" for name, low, high in bounds)
-        return f"{self.space.name} has no architecture with {self._described}; there are {listed}"
+        none = "no architecture was found" if self._budget.graph else "there is no architecture"
+        return f"{none} of {self.space.name} with {self._described}; it has {listed}"
 
 
 def _costed(space: Space[Any], cost: str) -> Costed:
