@@ -70,13 +70,14 @@ def table_options(command: F) -> F:
             "--benchmark",
             metavar="NAME",
             help="A public benchmark: nasbench201/cifar10, nasbench201/cifar100, "
-            "nasbench201/imagenet16, analog/baseline_accuracy, nasbenchgraph/cora, ...; "
+            "nasbench201/imagenet16, analog/baseline_accuracy, nasbenchgraph/cora, hwgpt/s, ...; "
             "`list` lists all.",
         ),
         click.option(
             "--space",
             metavar="NAME",
-            help="Search space, of --table: nasbench201 (default), mobilenetv3, nasbenchgraph.",
+            help="Search space, of --table: nasbench201 (default), mobilenetv3, nasbenchgraph, "
+            "gpt-s, gpt-m, gpt-l.",
         ),
         click.option(
             "--table",
@@ -112,10 +113,13 @@ def table_options(command: F) -> F:
             "same one, as for latency and size.  [default: whether isomorphic rows agree]",
         ),
         click.option(
+            "--data",
             "--api-file",
-            metavar="FILE",
+            "api_file",
+            metavar="PATH",
             type=click.Path(path_type=Path),
-            help="Your data: .pth for nasbench201-api/..., .pbz2 or folder for nats-bench/...",
+            help="Your data for a benchmark: .pth for nasbench201-api/..., .pbz2 or folder for "
+            "nats-bench/..., hwgpt_perplexity_*.safetensors or its folder for hwgpt/...",
         ),
     ]
     for option in reversed(options):
@@ -154,12 +158,15 @@ def make_table(
         raise UserError("name the measurements to use: --benchmark NAME or --table FILE")
     try:
         if benchmark is not None:
-            _check_benchmark_options(space, objective, direction)
+            _check_benchmark_options(space, objective)
             if arch_column is not None or missing != "fail":
                 raise UserError("--arch-column and --missing belong to --table")
-            return with_equality(load_benchmark(benchmark, api_file=api_file), distinct)
+            measured = load_benchmark(benchmark, api_file=api_file)
+            if direction not in ("maximize", measured.direction):
+                raise UserError(f"{benchmark} is maximised; --direction belongs to --table")
+            return with_equality(measured, distinct)
         if api_file is not None:
-            raise UserError("--api-file belongs to --benchmark, not to --table")
+            raise UserError("--data belongs to --benchmark, not to --table")
         assert table is not None
         found = make_space(space or "nasbench201")
         rows = load_table(
@@ -170,10 +177,8 @@ def make_table(
         raise UserError(str(error)) from None
 
 
-def _check_benchmark_options(space: str | None, objective: str | None, direction: str) -> None:
+def _check_benchmark_options(space: str | None, objective: str | None) -> None:
     if objective is not None:
         raise UserError("--objective belongs to --table; a benchmark's name says its objective")
     if space is not None:
         make_space(space)
-    if direction != "maximize":
-        raise UserError("all benchmarks are maximised; --direction belongs to --table")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from naslib_diffusion.spaces.base import (
@@ -17,6 +19,7 @@ from naslib_diffusion.spaces.base import (
 )
 from naslib_diffusion.spaces.budgeted import Budgeted
 from naslib_diffusion.spaces.equality import Equality, Exact
+from naslib_diffusion.spaces.gpt import GPT, SCALES, Transformer
 from naslib_diffusion.spaces.mobilenetv3 import MobileNetV3, Subnet
 from naslib_diffusion.spaces.nasbench201 import NASBench201
 from naslib_diffusion.spaces.nasbenchgraph import GraphNet, NASBenchGraph
@@ -27,14 +30,16 @@ from naslib_diffusion.spaces.product import Point, ProductSpace
 from naslib_diffusion.spaces.samples import Graph, SampleSpace, from_samples
 from naslib_diffusion.spaces.subset import Subset
 
-SPACES: dict[str, type[Space[Any]]] = {
+SPACES: dict[str, Callable[[], Space[Any]]] = {
     "nasbench201": NASBench201,
     "mobilenetv3": MobileNetV3,
     "nasbenchgraph": NASBenchGraph,
+    **{f"gpt-{scale}": functools.partial(GPT, scale) for scale in SCALES},
 }
 """Spaces that need no arguments, by name."""
 
 __all__ = [
+    "GPT",
     "SPACES",
     "Additive",
     "AtomBlock",
@@ -60,6 +65,7 @@ __all__ = [
     "Space",
     "Subnet",
     "Subset",
+    "Transformer",
     "UniformBlock",
     "UnionBlock",
     "from_samples",

@@ -132,13 +132,31 @@ def draw(blocks: Sequence[Block], n: int, generator: torch.Generator | None = No
     for block in blocks:
         if isinstance(block, UniformBlock):
             values = torch.rand(n, 1, generator=generator, dtype=torch.double)
+        elif isinstance(block, AtomBlock):
+            values = _pick(block.atoms, n, generator)
         elif isinstance(block, PathBlock):
             values = block.draw(n, generator)
         else:
-            atoms = values_of(block).double()
-            values = atoms[torch.randint(len(atoms), (n,), generator=generator)]
+            values = _draw_union(block, n, generator)
         x[:, list(block.columns)] = values
     return x
+
+
+def _draw_union(block: UnionBlock, n: int, generator: torch.Generator | None) -> Tensor:
+    """Draw from a union, `n x width`: a part by its number of values, then each factor."""
+    logs = [sum(math.log(len(f.atoms)) for f in part) for part in block.products]
+    shares = torch.softmax(torch.tensor(logs, dtype=torch.double), 0)
+    own = torch.multinomial(shares, max(n, 1), replacement=True, generator=generator)[:n]
+    x = torch.empty(n, block.width, dtype=torch.double)
+    for i, factors in enumerate(block.products):
+        rows = (own == i).nonzero()[:, 0]
+        for factor in factors:
+            x[rows[:, None], list(factor.columns)] = _pick(factor.atoms, len(rows), generator)
+    return x
+
+
+def _pick(atoms: Tensor, n: int, generator: torch.Generator | None) -> Tensor:
+    return atoms.double()[torch.randint(len(atoms), (n,), generator=generator)]
 
 
 def count_encodings(blocks: Sequence[Block]) -> int | None:
