@@ -39,6 +39,10 @@ NEAR = 32
 """Neighbours; where fewer differ in one decision, others differ in two."""
 
 
+Windows = dict[str, tuple[float, float]]
+"""What is allowed, from and to, both included, by the name of a cost."""
+
+
 class Budgeted(Generic[A]):
     """The architectures of `space` that cost at least and at most so much, and no others.
 
@@ -71,7 +75,7 @@ class Budgeted(Generic[A]):
     ) -> None:
         inner = space if isinstance(space, Budgeted) else None
         self.space: Space[A] = inner.space if inner else space
-        self.windows: dict[str, tuple[float, float]] = dict(inner.windows) if inner else {}
+        self.windows: Windows = dict(inner.windows) if inner else {}
         self._costed = _costed(self.space, cost)
         low, high = self.windows.get(cost, (-math.inf, math.inf))
         low = low if at_least is None else max(low, float(at_least))
@@ -229,6 +233,17 @@ class Budgeted(Generic[A]):
         listed = "; ".join(f"{name}: {low:,.15g} to {high:,.15g}" for name, low, high in bounds)
         none = "no architecture was found" if self._budget.graph else "there is no architecture"
         return f"{none} of {self.space.name} with {self._described}; it has {listed}"
+
+
+def within(space: Space[A], windows: Windows) -> Space[A]:
+    """Return the part of a space that keeps to several budgets; itself where there is none.
+
+    Raises:
+        ValueError: like `Budgeted`.
+    """
+    for cost, (low, high) in windows.items():
+        space = Budgeted(space, cost, at_most=high, at_least=low)
+    return space
 
 
 def _costed(space: Space[Any], cost: str) -> Costed:
