@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from naslib_diffusion.commands.budgets import windows_of, within_option
 from naslib_diffusion.commands.errors import UserError
 
 if TYPE_CHECKING:
@@ -70,13 +71,14 @@ def table_options(command: F) -> F:
             "--benchmark",
             metavar="NAME",
             help="A public benchmark: nasbench201/cifar10, nasbench201/cifar100, "
-            "nasbench201/imagenet16, analog/baseline_accuracy, nasbenchgraph/cora, ...; "
+            "nasbench201/imagenet16, analog/baseline_accuracy, nasbenchgraph/cora, hwgpt/s, ...; "
             "`list` lists all.",
         ),
         click.option(
             "--space",
             metavar="NAME",
-            help="Search space, of --table: nasbench201 (default), mobilenetv3, nasbenchgraph.",
+            help="Search space, of --table: nasbench201 (default), mobilenetv3, nasbenchgraph, "
+            "gpt-s, gpt-m, gpt-l.",
         ),
         click.option(
             "--table",
@@ -112,13 +114,16 @@ def table_options(command: F) -> F:
             "same one, as for latency and size.  [default: whether isomorphic rows agree]",
         ),
         click.option(
+            "--data",
             "--api-file",
-            metavar="FILE",
+            "api_file",
+            metavar="PATH",
             type=click.Path(path_type=Path),
-            help="Your data: .pth for nasbench201-api/..., .pbz2 or folder for nats-bench/...",
+            help="Your data for a benchmark: .pth for nasbench201-api/..., .pbz2 or folder for "
+            "nats-bench/..., hwgpt_perplexity_*.safetensors or its folder for hwgpt/...",
         ),
     ]
-    for option in reversed(options):
+    for option in reversed([*options, within_option]):
         command = option(command)
     return command
 
@@ -132,6 +137,16 @@ def make_space(name: str) -> Space[Any]:
     return SPACES[name]()
 
 
+def budgeted(space: Space[Any], bounds: Sequence[str] | None) -> Space[Any]:
+    """Return what of a space keeps to the bounds of `--within`."""
+    from naslib_diffusion.spaces.budgeted import within
+
+    try:
+        return within(space, windows_of(bounds or ()))
+    except ValueError as error:
+        raise UserError(f"--within: {error}") from None
+
+
 def make_table(
     *,
     benchmark: str | None,
@@ -143,8 +158,12 @@ def make_table(
     arch_column: str | None = None,
     missing: Missing = "fail",
     distinct: Equality | None = None,
+    within: Sequence[str] | None = None,
 ) -> Table[Any]:
-    """Return the table that the options name, under the equality that they or its rows say."""
+    """Return the table that the options name, under the equality that they or its rows say.
+
+    With bounds, only what keeps to them.
+    """
     from naslib_diffusion.tables import TableError, load_table, with_equality
     from naslib_diffusion.tables import benchmark as load_benchmark
 
@@ -154,26 +173,36 @@ def make_table(
         raise UserError("name the measurements to use: --benchmark NAME or --table FILE")
     try:
         if benchmark is not None:
-            _check_benchmark_options(space, objective, direction)
+            _check_benchmark_options(space, objective)
             if arch_column is not None or missing != "fail":
                 raise UserError("--arch-column and --missing belong to --table")
-            return with_equality(load_benchmark(benchmark, api_file=api_file), distinct)
+            measured = load_benchmark(benchmark, api_file=api_file)
+            if direction not in ("maximize", measured.direction):
+                raise UserError(f"{benchmark} is maximised; --direction belongs to --table")
+            return with_equality(_within(measured, within), distinct)
         if api_file is not None:
-            raise UserError("--api-file belongs to --benchmark, not to --table")
+            raise UserError("--data belongs to --benchmark, not to --table")
         assert table is not None
         found = make_space(space or "nasbench201")
         rows = load_table(
             table, found, objective, direction, arch_column=arch_column, missing=missing
         )
-        return with_equality(rows, distinct)
+        return with_equality(_within(rows, within), distinct)
     except TableError as error:
         raise UserError(str(error)) from None
 
 
-def _check_benchmark_options(space: str | None, objective: str | None, direction: str) -> None:
+def _within(table: Table[Any], bounds: Sequence[str] | None) -> Table[Any]:
+    """Return what of a table keeps to the bounds of `--within`."""
+    from naslib_diffusion.spaces.equality import structure
+
+    if not bounds:
+        return table
+    return table.within(budgeted(structure(table.space), bounds))
+
+
+def _check_benchmark_options(space: str | None, objective: str | None) -> None:
     if objective is not None:
         raise UserError("--objective belongs to --table; a benchmark's name says its objective")
     if space is not None:
         make_space(space)
-    if direction != "maximize":
-        raise UserError("all benchmarks are maximised; --direction belongs to --table")

@@ -109,12 +109,12 @@ def check_priors(context: click.Context) -> None:
             raise UserError("--initial must be at least 1 where there is no --prior")
         context.params["prior"] = None
         return
+    from naslib_diffusion.tables.benchmarks import space_name
     from naslib_diffusion.transfer.meta import MetaSurrogate
     from naslib_diffusion.transfer.priors import load_priors
 
     benchmark = context.params["benchmark"] or ""
-    implied = "nasbenchgraph" if benchmark.startswith("nasbenchgraph/") else "nasbench201"
-    space = make_space(context.params["space"] or implied)
+    space = make_space(context.params["space"] or space_name(benchmark))
     try:
         priors = load_priors(names, space, context.params["direction"])
     except ValueError as error:
@@ -165,6 +165,7 @@ def _prepare(
         settings = _with(
             settings,
             fingerprint=table.fingerprint,
+            direction=table.direction,
             distinct=equality(table),
             seeds=_seeds(context, settings),
         )
@@ -248,6 +249,7 @@ def _checked_table(settings: Settings) -> Table[Any]:
         arch_column=settings.arch_column,
         missing=settings.missing,
         distinct=settings.distinct,
+        within=settings.bounds,
     )
     if settings.budget > table.distinct:
         raise UserError(

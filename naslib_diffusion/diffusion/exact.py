@@ -10,7 +10,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from naslib_diffusion.diffusion.paths import PathMean
 from naslib_diffusion.spaces.base import AtomBlock, Block, Space, UniformBlock, UnionBlock
+from naslib_diffusion.spaces.paths import PathBlock
 
 Sigma = float | Tensor
 """A noise level: a number, a scalar tensor, or one per row (`B`)."""
@@ -58,8 +60,9 @@ class ExactDenoiser:
     A block whose coordinates take one of K values `a_k` has
     `E[x0 | x] = sum_k w_k a_k` with `w = softmax((x . a_k - |a_k|^2 / 2) / sigma^2)`;
     a uniform coordinate has the mean of a normal law truncated to [0, 1]; see `_union_mean` for
-    a union. Blocks that differ in place only are processed together. Batches are the last axis
-    inside, and contiguous in what is returned: blocks are narrow, batches are long.
+    a union and `PathMean` for paths. Blocks that differ in place only are processed together.
+    Batches are the last axis inside, and contiguous in what is returned: blocks are narrow,
+    batches are long.
 
     Args:
         space: a space with `blocks`, or the blocks themselves, which must cover the flattened
@@ -123,18 +126,15 @@ def suitable_precision(space: Space[Any]) -> torch.dtype:
 
 def grouped(blocks: Sequence[Block]) -> list[tuple[Tensor, Block]]:
     """Collect blocks that differ in place only: pairs of columns (`G x width`) and one of them."""
-    groups: list[tuple[list[int], Block]] = []
+    groups: list[tuple[list[tuple[int, ...]], Block]] = []
     for block in blocks:
-        for starts, first in groups:
+        for columns, first in groups:
             if _same_law(first, block):
-                starts.append(block.start)
+                columns.append(block.columns)
                 break
         else:
-            groups.append(([block.start], block))
-    return [
-        (torch.tensor(starts)[:, None] + torch.arange(first.width), first)
-        for starts, first in groups
-    ]
+            groups.append(([block.columns], block))
+    return [(torch.tensor(columns), first) for columns, first in groups]
 
 
 def _same_law(a: Block, b: Block) -> bool:
@@ -146,6 +146,8 @@ def _same_law(a: Block, b: Block) -> bool:
         )
     if isinstance(a, AtomBlock) and isinstance(b, AtomBlock):
         return torch.equal(a.atoms, b.atoms)
+    if isinstance(a, PathBlock) and isinstance(b, PathBlock):
+        return a.steps is b.steps and a.letters is b.letters
     return type(a) is type(b)
 
 
@@ -164,6 +166,8 @@ def _mean_of(block: Block, device: torch.device | str | None, dtype: torch.dtype
             factors=[f.atoms.to(device, dtype) for f in block.factors],
             members=torch.tensor(has, device=device, dtype=dtype),
         )
+    if isinstance(block, PathBlock):
+        return PathMean(block, device, dtype)
     return truncated_normal_mean
 
 

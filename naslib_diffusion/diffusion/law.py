@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from naslib_diffusion.diffusion.exact import grouped
-from naslib_diffusion.spaces.base import Block, UniformBlock, UnionBlock
+from naslib_diffusion.spaces.base import Block, UniformBlock, count_values, values_of
 
 MAX_ATOMS = 2**17
-"""Unions of more values than this are not listed."""
+"""Blocks of more values than this are not listed."""
 
 
 class UniformLaw:
@@ -26,8 +25,8 @@ class UniformLaw:
     def __init__(self, blocks: Sequence[Block], device: torch.device) -> None:
         self._device, self._groups = device, []
         for index, block in grouped(blocks):
-            listed = block.expand() if isinstance(block, UnionBlock) else block
-            atoms = None if isinstance(listed, UniformBlock) else listed.atoms.float().to(device)
+            listed = None if isinstance(block, UniformBlock) else values_of(block)
+            atoms = None if listed is None else listed.float().to(device)
             self._groups.append((index.to(device), atoms))
         self._width = sum(index.numel() for index, _ in self._groups)
 
@@ -47,9 +46,5 @@ class UniformLaw:
 def listable(blocks: Sequence[Block] | None) -> bool:
     """Whether the law factorises into blocks whose values can be listed."""
     return blocks is not None and all(
-        not isinstance(block, UnionBlock) or _count(block) <= MAX_ATOMS for block in blocks
+        isinstance(block, UniformBlock) or count_values(block) <= MAX_ATOMS for block in blocks
     )
-
-
-def _count(block: UnionBlock) -> int:
-    return sum(math.prod(len(block.factors[i].atoms) for i in part) for part in block.parts)

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from naslib_diffusion.spaces.base import AtomBlock, Block, UniformBlock, UnionBlock
+from naslib_diffusion.spaces.base import (
+    AtomBlock,
+    Block,
+    UniformBlock,
+    UnionBlock,
+    count_values,
+)
+from naslib_diffusion.spaces.paths import PathBlock
 
 SAME = 1e-12
 """Squared distance up to which a block counts as being at an atom."""
@@ -60,6 +67,8 @@ class BlockMoves:
             if isinstance(block, UniformBlock):
                 free.append(block.start)
                 continue
+            if isinstance(block, PathBlock):
+                raise TypeError("the paths of a graph have no moves of their own")
             listed = block.expand() if isinstance(block, UnionBlock) else block
             shapes.setdefault((len(listed.atoms), listed.width), []).append(listed)
         self.continuous = torch.tensor(free, dtype=torch.long, device=device)
@@ -170,21 +179,18 @@ class BlockMoves:
 
 
 def count_moves(blocks: Sequence[Block]) -> int:
-    """Return how many atoms the blocks have, without listing them."""
-    return sum(count_atoms(block) for block in blocks if not isinstance(block, UniformBlock))
+    """Return how many values the blocks have, or letters, without listing them."""
+    return sum(
+        len(block.letters) if isinstance(block, PathBlock) else count_values(block)
+        for block in blocks
+        if not isinstance(block, UniformBlock)
+    )
 
 
 def is_silent(blocks: Sequence[Block], gradient: Tensor) -> bool:
     """Whether a gradient, `S x D`, is zero on the whole of some block that is a choice."""
     return any(
-        not bool(gradient[:, block.start : block.start + block.width].any())
+        not bool(gradient[:, list(block.columns)].any())
         for block in blocks
-        if not isinstance(block, UniformBlock) and count_atoms(block) > 1
+        if not isinstance(block, UniformBlock) and count_values(block) > 1
     )
-
-
-def count_atoms(block: AtomBlock | UnionBlock) -> int:
-    """Return how many values a block has, without listing them."""
-    if isinstance(block, AtomBlock):
-        return len(block.atoms)
-    return sum(math.prod(len(block.factors[i].atoms) for i in part) for part in block.parts)

@@ -11,8 +11,14 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from naslib_diffusion.optimize.block_moves import count_atoms
-from naslib_diffusion.spaces.base import Block, Space, UniformBlock, UnionBlock
+from naslib_diffusion.spaces.base import (
+    Block,
+    Space,
+    UniformBlock,
+    count_encodings,
+    count_values,
+    values_of,
+)
 
 A = TypeVar("A", bound=Hashable)
 
@@ -65,9 +71,8 @@ def catalogue(space: Space[A]) -> Catalogue[A]:
 def is_enumerable(space: Space[Any]) -> bool:
     """Whether `catalogue` can list a space."""
     blocks = space.blocks or ()
-    if not blocks or any(isinstance(block, UniformBlock) for block in blocks):
-        return False
-    return math.prod(count_atoms(b) for b in blocks if not isinstance(b, UniformBlock)) <= LISTED
+    count = count_encodings(blocks) if blocks else None
+    return count is not None and count <= LISTED
 
 
 def enumerate_blocks(blocks: Sequence[Block], limit: int) -> Tensor | None:
@@ -76,14 +81,14 @@ def enumerate_blocks(blocks: Sequence[Block], limit: int) -> Tensor | None:
         return None
     listed = []
     for block in blocks:
-        if isinstance(block, UniformBlock) or count_atoms(block) > limit:
+        if isinstance(block, UniformBlock) or count_values(block) > limit:
             return None
-        listed.append(block.expand() if isinstance(block, UnionBlock) else block)
-    if math.prod(len(block.atoms) for block in listed) > limit:
+        listed.append((list(block.columns), values_of(block).double()))
+    if math.prod(len(values) for _, values in listed) > limit:
         return None
-    indices = [torch.arange(len(block.atoms)) for block in listed]
+    indices = [torch.arange(len(values)) for _, values in listed]
     grids = torch.meshgrid(*indices, indexing="ij")
-    x = torch.empty(grids[0].numel(), sum(b.width for b in listed), dtype=torch.double)
-    for block, grid in zip(listed, grids, strict=True):
-        x[:, block.start : block.start + block.width] = block.atoms.double()[grid.flatten()]
+    x = torch.empty(grids[0].numel(), sum(b.width for b in blocks), dtype=torch.double)
+    for (columns, values), grid in zip(listed, grids, strict=True):
+        x[:, columns] = values[grid.flatten()]
     return x

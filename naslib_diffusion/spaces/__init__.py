@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from naslib_diffusion.spaces.base import (
+    Additive,
     AtomBlock,
     Block,
     Buildable,
+    Costed,
     Factor,
     Space,
     UniformBlock,
     UnionBlock,
 )
+from naslib_diffusion.spaces.budgeted import Budgeted
 from naslib_diffusion.spaces.equality import Equality, Exact
+from naslib_diffusion.spaces.gpt import GPT, SCALES, Transformer
 from naslib_diffusion.spaces.mobilenetv3 import MobileNetV3, Subnet
 from naslib_diffusion.spaces.nasbench201 import NASBench201
 from naslib_diffusion.spaces.nasbenchgraph import GraphNet, NASBenchGraph
 from naslib_diffusion.spaces.numbers import Integer, Real
 from naslib_diffusion.spaces.parameters import Categorical
+from naslib_diffusion.spaces.paths import PathBlock
 from naslib_diffusion.spaces.product import Point, ProductSpace
 from naslib_diffusion.spaces.samples import Graph, SampleSpace, from_samples
 from naslib_diffusion.spaces.subset import Subset
 
-SPACES: dict[str, type[Space[Any]]] = {
+SPACES: dict[str, Callable[[], Space[Any]]] = {
     "nasbench201": NASBench201,
     "mobilenetv3": MobileNetV3,
     "nasbenchgraph": NASBenchGraph,
+    **{f"gpt-{scale}": functools.partial(GPT, scale) for scale in SCALES},
 }
 """Spaces that need no arguments, by name."""
 
 __all__ = [
+    "GPT",
     "SPACES",
+    "Additive",
     "AtomBlock",
     "Block",
+    "Budgeted",
     "Buildable",
     "Categorical",
+    "Costed",
     "Equality",
     "Exact",
     "Factor",
@@ -45,6 +57,7 @@ __all__ = [
     "MobileNetV3",
     "NASBench201",
     "NASBenchGraph",
+    "PathBlock",
     "Point",
     "ProductSpace",
     "Real",
@@ -52,6 +65,7 @@ __all__ = [
     "Space",
     "Subnet",
     "Subset",
+    "Transformer",
     "UniformBlock",
     "UnionBlock",
     "from_samples",

@@ -10,6 +10,8 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from naslib_diffusion.spaces.paths import PathBlock
+
 A = TypeVar("A", bound=Hashable)
 
 
@@ -32,6 +34,11 @@ class AtomBlock:
         """Number of coordinates."""
         return int(self.atoms.shape[1])
 
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """The coordinates."""
+        return tuple(range(self.start, self.start + self.width))
+
 
 @dataclass(frozen=True)
 class UniformBlock:
@@ -39,6 +46,11 @@ class UniformBlock:
 
     start: int
     width: int = 1
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """The coordinate."""
+        return (self.start,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +86,11 @@ class UnionBlock:
         return sum(len(self.factors[i].columns) for i in self.parts[0])
 
     @property
+    def columns(self) -> tuple[int, ...]:
+        """The coordinates."""
+        return tuple(range(self.start, self.start + self.width))
+
+    @property
     def products(self) -> list[list[Factor]]:
         """The factors of each part."""
         return [[self.factors[i] for i in part] for part in self.parts]
@@ -90,7 +107,56 @@ class UnionBlock:
         return values
 
 
-Block = AtomBlock | UnionBlock | UniformBlock
+Block = AtomBlock | UnionBlock | PathBlock | UniformBlock
+
+
+def count_values(block: AtomBlock | UnionBlock | PathBlock) -> int:
+    """Return how many values a block has, without listing them."""
+    if isinstance(block, AtomBlock):
+        return len(block.atoms)
+    if isinstance(block, PathBlock):
+        return block.count
+    return sum(math.prod(len(factor.atoms) for factor in part) for part in block.products)
+
+
+def values_of(block: AtomBlock | UnionBlock | PathBlock) -> Tensor:
+    """Return all values of a block, `K x width`."""
+    if isinstance(block, PathBlock):
+        return block.values()
+    return (block.expand() if isinstance(block, UnionBlock) else block).atoms
+
+
+def draw(blocks: Sequence[Block], n: int, generator: torch.Generator | None = None) -> Tensor:
+    """Draw `n` flattened encodings, `n x D`, from a law."""
+    x = torch.empty(n, sum(block.width for block in blocks), dtype=torch.double)
+    for block in blocks:
+        if isinstance(block, UniformBlock):
+            values = torch.rand(n, 1, generator=generator, dtype=torch.double)
+        elif isinstance(block, AtomBlock):
+            values = _pick(block.atoms, n, generator)
+        elif isinstance(block, PathBlock):
+            values = block.draw(n, generator)
+        else:
+            values = _draw_union(block, n, generator)
+        x[:, list(block.columns)] = values
+    return x
+
+
+def _draw_union(block: UnionBlock, n: int, generator: torch.Generator | None) -> Tensor:
+    """Draw from a union, `n x width`: a part by its number of values, then each factor."""
+    logs = [sum(math.log(len(f.atoms)) for f in part) for part in block.products]
+    shares = torch.softmax(torch.tensor(logs, dtype=torch.double), 0)
+    own = torch.multinomial(shares, max(n, 1), replacement=True, generator=generator)[:n]
+    x = torch.empty(n, block.width, dtype=torch.double)
+    for i, factors in enumerate(block.products):
+        rows = (own == i).nonzero()[:, 0]
+        for factor in factors:
+            x[rows[:, None], list(factor.columns)] = _pick(factor.atoms, len(rows), generator)
+    return x
+
+
+def _pick(atoms: Tensor, n: int, generator: torch.Generator | None) -> Tensor:
+    return atoms.double()[torch.randint(len(atoms), (n,), generator=generator)]
 
 
 def count_encodings(blocks: Sequence[Block]) -> int | None:
@@ -99,9 +165,7 @@ def count_encodings(blocks: Sequence[Block]) -> int | None:
     for block in blocks:
         if isinstance(block, UniformBlock):
             return None
-        parts: Sequence[Sequence[AtomBlock | Factor]]
-        parts = [[block]] if isinstance(block, AtomBlock) else block.products
-        total *= sum(math.prod(len(factor.atoms) for factor in part) for part in parts)
+        total *= count_values(block)
     return total
 
 
@@ -225,3 +289,39 @@ class Buildable(Protocol):
     def build(self, arch: Any, *, inputs: int = 3, outputs: int = 10) -> nn.Module:
         """Return the untrained network of `arch`, which maps `B x inputs x H x W` to
         `B x outputs`; its weights are drawn from PyTorch's global generator."""
+
+
+@runtime_checkable
+class Costed(Protocol):
+    """A space that knows what its architectures cost.
+
+    Optional: the number of parameters or of multiply-adds of their networks, a latency, ...
+    """
+
+    @property
+    def costs(self) -> tuple[str, ...]:
+        """Names of the costs."""
+
+    def cost(self, arch: Any, name: str) -> float:
+        """Return one of the costs of an architecture; raises ValueError that lists the names."""
+
+
+Terms = list[list[list[Tensor]]]
+"""For each block of a law, each part of it, each factor of the part: the cost of each atom, `K`.
+
+A block that is no union is one part with one factor; a uniform coordinate is one atom."""
+
+
+@runtime_checkable
+class Additive(Costed, Protocol):
+    """A space whose costs are sums over decisions, so that its law can be kept within a budget.
+
+    Optional: `Budgeted` needs it. The cost of an architecture is the sum of the terms of the atoms
+    that it is made of, exactly: terms are integers below 2**53 or what doubles add exactly. Costs
+    that depend on a global choice, such as a width, are additive within each part of a
+    `UnionBlock`, one for each value of that choice; what is constant in a part is the term of a
+    factor with one atom.
+    """
+
+    def terms(self, name: str) -> Terms:
+        """Return the terms of one of the `costs`, in double precision; raises like `cost`."""

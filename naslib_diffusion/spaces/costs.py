@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import nn
@@ -33,12 +33,18 @@ COSTS: dict[str, Callable[[nn.Module, Shape], float]] = {
 """By name: number of parameters, and multiply-adds of one input."""
 
 
+def check_cost(name: str, known: Iterable[str]) -> None:
+    """Raise ValueError that says which costs are known, if that of a name is not."""
+    names = tuple(known)
+    if name not in names:
+        raise ValueError(f"unknown cost {name!r}; known: {', '.join(names) or 'none'}")
+
+
 def network_cost(network: nn.Module, name: str, shape: Shape) -> float:
     """Return one of the `COSTS` of a network for inputs of `shape`, without the batch.
 
     Raises:
         ValueError: if the cost is unknown.
     """
-    if name not in COSTS:
-        raise ValueError(f"unknown cost {name!r}; known: {', '.join(COSTS)}")
+    check_cost(name, COSTS)
     return COSTS[name](network, shape)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from naslib_diffusion.spaces.base import A, Space, count_encodings
+from naslib_diffusion.spaces.budgeted import Budgeted
 from naslib_diffusion.spaces.subset import Subset
 from naslib_diffusion.spaces.view import View
 
@@ -74,8 +75,8 @@ def whole(space: Space[Any]) -> Space[Any]:
 
 
 def structure(space: Space[Any]) -> Space[Any]:
-    """Return the space of the architectures, without regard to equality and subset."""
-    return structure(space.space) if isinstance(space, Exact | Subset) else space
+    """Return the space of the architectures, without regard to equality, subset and budget."""
+    return structure(space.space) if isinstance(space, Exact | Subset | Budgeted) else space
 
 
 def _has_no_twins(space: Space[Any]) -> bool:

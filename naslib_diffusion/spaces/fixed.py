@@ -15,8 +15,9 @@ from naslib_diffusion.spaces.base import (
     Block,
     Space,
     UniformBlock,
-    UnionBlock,
     count_encodings,
+    draw,
+    values_of,
 )
 from naslib_diffusion.spaces.sampling import sample_some
 from naslib_diffusion.spaces.view import View
@@ -66,9 +67,7 @@ class Fixed(View[A]):
         found: list[A] = []
         batch = max(n, _MIN_BATCH)
         for _ in range(_MAX_ROUNDS):
-            x = torch.empty(batch, math.prod(self.shape), dtype=torch.double)
-            for block in self.blocks:
-                x[:, block.start : block.start + block.width] = _draw(block, batch, generator)
+            x = draw(self.blocks, batch, generator)
             drawn = self.space.decode(x.view(-1, *self.shape))
             found += filter(self.space.is_valid, drawn)
             if len(found) >= n:
@@ -80,10 +79,9 @@ class Fixed(View[A]):
         flat = x.detach().double().cpu().flatten(1).clone()
         for block in self.blocks:
             if not isinstance(block, UniformBlock):
-                atoms = (block.expand() if isinstance(block, UnionBlock) else block).atoms
-                part = flat[:, block.start : block.start + block.width]
-                cost = atoms.square().sum(1) - 2 * part @ atoms.T
-                flat[:, block.start : block.start + block.width] = atoms[cost.argmin(1)]
+                atoms, columns = values_of(block), list(block.columns)
+                cost = atoms.square().sum(1) - 2 * flat[:, columns] @ atoms.T
+                flat[:, columns] = atoms[cost.argmin(1)]
         return self.space.decode(flat.view(x.shape))
 
     def is_valid(self, arch: A) -> bool:
@@ -128,18 +126,10 @@ class Fixed(View[A]):
             if not 0 <= inside[0] <= 1:
                 raise ValueError(f"column {block.start} is in [0, 1], not {inside[0]}")
             return AtomBlock(block.start, torch.tensor([[inside[0]]], dtype=torch.double))
-        atoms = (block.expand() if isinstance(block, UnionBlock) else block).atoms.double()
+        atoms = values_of(block).double()
         for column, value in inside.items():
             atoms = atoms[(atoms[:, column] - value).abs() <= _CLOSE]
         if not len(atoms):
             listed = ", ".join(f"{block.start + c}: {v:g}" for c, v in inside.items())
             raise ValueError(f"no architecture of space {self.space.name!r} has columns {listed}")
         return AtomBlock(block.start, atoms)
-
-
-def _draw(block: Block, count: int, generator: torch.Generator | None) -> Tensor:
-    """Draw the coordinates of a block uniformly, `count x width`."""
-    if isinstance(block, UniformBlock):
-        return torch.rand(count, 1, generator=generator, dtype=torch.double)
-    atoms = (block.expand() if isinstance(block, UnionBlock) else block).atoms.double()
-    return atoms[torch.randint(len(atoms), (count,), generator=generator)]

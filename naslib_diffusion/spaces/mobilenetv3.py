@@ -17,7 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from naslib_diffusion.spaces.base import Block, Factor, FeaturesPullback, UnionBlock
+from naslib_diffusion.spaces.base import Block, Factor, FeaturesPullback, Terms, UnionBlock
+from naslib_diffusion.spaces.costs import check_cost
+from naslib_diffusion.spaces.mobilenetv3_costs import COSTS, layer_costs
 
 STAGES, LAYERS = 5, 4
 DEPTHS = (2, 3, 4)
@@ -106,6 +108,9 @@ class MobileNetV3:
 
     Encodings are `B x 20 x 9`: one row per layer, one column per operation in the order of
     `OPERATIONS` (3-3, 3-4, 3-6, 5-3, ..., 7-6). The row of an absent layer is zero.
+
+    Args:
+        resolution: height and width of images, on which multiply-adds depend.
     """
 
     name = "mobilenetv3"
@@ -116,6 +121,12 @@ class MobileNetV3:
     size = sum(len(OPERATIONS) ** depth for depth in DEPTHS) ** STAGES
     columns = (_OFA_KEYS, _OFA_COLUMNS)
     """Columns of tables over which Once-for-all's lists are spread."""
+    costs = COSTS
+
+    def __init__(self, resolution: int = 224) -> None:
+        if resolution < 1:
+            raise ValueError(f"resolution must be at least 1, not {resolution}")
+        self.resolution = resolution
 
     @functools.cached_property
     def blocks(self) -> Sequence[Block]:
@@ -200,6 +211,31 @@ class MobileNetV3:
             for i, stage in enumerate(stages)
             for other in _stage_neighbors(stage)
         ]
+
+    def cost(self, arch: Subnet, name: str = "params") -> float:
+        """Return parameters ("params") or multiply-adds ("flops") of a sub-network.
+
+        Raises:
+            ValueError: if the cost is unknown.
+        """
+        common, layers = self._layer_costs(name)
+        pairs = zip(layers, arch.layers, strict=True)
+        return float(common + sum(costs[i] for costs, i in pairs if i != ABSENT))
+
+    def terms(self, name: str) -> Terms:
+        """Return what the operations of each layer cost; see `Additive`."""
+        common, layers = self._layer_costs(name)
+        costs = torch.tensor(layers, dtype=torch.double).view(STAGES, LAYERS, -1)
+        costs[0, 0] += common
+        absent = costs.new_zeros(1)
+        return [
+            [[absent if i >= depth else stage[i] for i in range(LAYERS)] for depth in DEPTHS]
+            for stage in costs
+        ]
+
+    def _layer_costs(self, name: str) -> tuple[int, tuple[tuple[int, ...], ...]]:
+        check_cost(name, self.costs)
+        return layer_costs(name, self.resolution, OPERATIONS)
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return presence, kernel and expansion of layers, stages and network; see `_LEVELS`.

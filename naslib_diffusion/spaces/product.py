@@ -6,7 +6,7 @@ import functools
 import itertools
 import json
 import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -17,8 +17,11 @@ from naslib_diffusion.spaces.base import (
     Block,
     FeaturesPullback,
     HardlyAnyValid,
+    Terms,
     UniformBlock,
 )
+from naslib_diffusion.spaces.costs import check_cost
+from naslib_diffusion.spaces.parameter_costs import ParameterCosts, cost_tables
 from naslib_diffusion.spaces.parameters import Categorical, Parameter, Value, typed
 
 _MAX_ROUNDS = 100  # batches that `sample` draws before it gives up on a user's `is_valid`
@@ -73,6 +76,9 @@ class ProductSpace:
         is_valid: which points are allowed, where not all are. `sample` and `neighbors` respect it;
             `blocks` still describe the whole product, `decode` may return a banned point, and
             `size` is an upper bound.
+        costs: what values cost, by name of the cost, if costs add up: for each parameter a list
+            in the order of its values, a function of the value, or None; see `Budgeted`. As in
+            `ProductSpace([Integer(1, 9, name="n")], costs={"params": {"n": lambda n: 64 * n}})`.
     """
 
     name = "product"
@@ -81,6 +87,7 @@ class ProductSpace:
         self,
         parameters: Sequence[Parameter],
         is_valid: Callable[[Point], bool] | None = None,
+        costs: Mapping[str, ParameterCosts] | None = None,
     ) -> None:
         self.parameters = tuple(parameters)
         if not self.parameters:
@@ -93,6 +100,7 @@ class ProductSpace:
         self._slices = tuple(slice(a, b) for a, b in itertools.pairwise((0, *ends)))
         self.shape: tuple[int, ...] = (ends[-1],)
         self._allowed = is_valid
+        self._costs = cost_tables(costs or {}, self.names, self.parameters)
 
     @classmethod
     def categorical(cls, counts: Sequence[int]) -> ProductSpace:
@@ -220,6 +228,23 @@ class ProductSpace:
             for value in parameter.moves(values[i], generator)
         ]
         return list(filter(self._permits, points))
+
+    @property
+    def costs(self) -> tuple[str, ...]:
+        """Names of the costs that the user gave."""
+        return tuple(self._costs)
+
+    def cost(self, arch: Point, name: str) -> float:
+        """Return the sum of what the values of a point cost; raises ValueError if unknown."""
+        check_cost(name, self.costs)
+        rows = zip(self.parameters, self._costs[name], arch.values, strict=True)
+        return math.fsum(costs.get(p.key(value), 0.0) for p, costs, value in rows)
+
+    def terms(self, name: str) -> Terms:
+        """Return what the values of each parameter cost; see `Additive`."""
+        check_cost(name, self.costs)
+        rows = [list(costs.values()) or [0.0] for costs in self._costs[name]]
+        return [[[torch.tensor(row, dtype=torch.double)]] for row in rows]
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the encoding itself, `B x D`, as the only group."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from naslib_diffusion.spaces.base import A, Block, Space
 
-SHARED = ("legend", "columns", "build", "cost", "costs", "terms")
+SHARED = ("legend", "columns", "build", "cost", "costs")
 """What a space may offer beside the protocol that holds for any part of it, too."""
 
 
@@ -27,7 +27,7 @@ class View(Generic[A]):
         self.name = space.name
         self.shape = space.shape
         for own in SHARED:
-            if hasattr(space, own):
+            if hasattr(space, own) and not hasattr(type(self), own):
                 setattr(self, own, getattr(space, own))
 
     @functools.cached_property

@@ -8,11 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from naslib_diffusion.spaces.gpt import SCALES
 from naslib_diffusion.tables.analog import OBJECTIVES, analog
 from naslib_diffusion.tables.apis import DATASETS, nasbench201_api, nats_bench
+from naslib_diffusion.tables.hwgpt import hwgpt
 from naslib_diffusion.tables.nasbench201 import FILES, nasbench201
 from naslib_diffusion.tables.nasbenchgraph import GRAPHS, nasbenchgraph
 from naslib_diffusion.tables.table import Table, TableError
+
+_WITH_FILE = ("nasbench201-api/", "nats-bench/", "hwgpt/")
 
 
 class _Loader(Protocol):
@@ -28,6 +32,7 @@ def _loaders(api_file: str | Path | None) -> dict[str, _Loader]:
         loaders.update(
             {f"{prefix}/{name}": partial(load, name, api_file or "") for name in DATASETS}
         )
+    loaders.update({f"hwgpt/{name}": partial(hwgpt, name, api_file or "") for name in SCALES})
     return loaders
 
 
@@ -36,12 +41,19 @@ def benchmark_names() -> tuple[str, ...]:
     return tuple(_loaders(None))
 
 
+def space_name(benchmark: str) -> str:
+    """Return the name of a benchmark's space, without loading it."""
+    family, _, name = benchmark.partition("/")
+    return {"nasbenchgraph": family, "hwgpt": f"gpt-{name}"}.get(family, "nasbench201")
+
+
 def benchmark(name: str, *, api_file: str | Path | None = None) -> Table[Any]:
     """Return a benchmark by its name.
 
     Args:
         name: one of `benchmark_names()`.
-        api_file: the user's data file, which `nasbench201-api/...` and `nats-bench/...` need.
+        api_file: the user's data file, which `nasbench201-api/...`, `nats-bench/...` and
+            `hwgpt/...` need.
 
     Raises:
         TableError: if the name is unknown, or a package or file is missing.
@@ -49,11 +61,11 @@ def benchmark(name: str, *, api_file: str | Path | None = None) -> Table[Any]:
     loaders = _loaders(api_file)
     if name not in loaders:
         raise TableError(f"unknown benchmark {name!r}; {_advice(name, tuple(loaders))}")
-    needs_file = name.startswith(("nasbench201-api/", "nats-bench/"))
+    needs_file = name.startswith(_WITH_FILE)
     if needs_file and not api_file:
-        raise TableError(f"benchmark {name} needs the data file of its API (--api-file)")
+        raise TableError(f"benchmark {name} needs its data file or folder (--data)")
     if api_file and not needs_file:
-        raise TableError(f"benchmark {name} takes no file of an API")
+        raise TableError(f"benchmark {name} takes no data file (--data)")
     return loaders[name]()
 
 

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import pytest
 import torch
 from torch import Tensor
 
-from naslib_diffusion.spaces.base import AtomBlock, Space, UniformBlock, UnionBlock
+from naslib_diffusion.spaces.base import (
+    AtomBlock,
+    Block,
+    Factor,
+    Space,
+    UniformBlock,
+    UnionBlock,
+    count_values,
+    draw,
+)
+from naslib_diffusion.spaces.paths import PathBlock
 
-_Simple = AtomBlock | UniformBlock
+_LISTED = 2**14
+"""Unions of up to so many values are checked value by value, larger ones part by part."""
 
 
 class SpaceTestCase:
@@ -89,7 +100,7 @@ class SpaceTestCase:
         Where something has no effect in an architecture, `encode` may write another value than
         was drawn, but what it writes stands for the same architecture, and stays as it is.
         """
-        drawn = _draw(_blocks(space), 256, torch.Generator().manual_seed(3))
+        drawn = draw(_blocks(space), 256, torch.Generator().manual_seed(3))
         archs = [a for a in space.decode(drawn.view(-1, *space.shape)) if space.is_valid(a)]
         own = space.encode(archs)
         again = space.decode(own)
@@ -127,12 +138,18 @@ class SpaceTestCase:
         x = space.encode(_sample(space, 64)).flatten(1)
         covered = torch.zeros(x.shape[1], dtype=torch.long)
         for block in _blocks(space):
-            covered[block.start : block.start + block.width] += 1
+            covered[list(block.columns)] += 1
             assert block.width > 0
             if isinstance(block, AtomBlock):
                 assert block.atoms.dtype == torch.double
                 assert torch.unique(block.atoms, dim=0).shape == block.atoms.shape
                 assert _distances(x, block).min(-1).values.max() < 1e-9
+            elif isinstance(block, UnionBlock):
+                assert _part_distances(x, block).min(-1).values.max() < 1e-9
+            elif isinstance(block, PathBlock):
+                if block.count <= _LISTED:
+                    distances = torch.cdist(x[:, list(block.columns)], block.values())
+                    assert distances.min(-1).values.max() < 1e-6
             else:
                 assert isinstance(block, UniformBlock)
                 assert block.width == 1
@@ -143,15 +160,18 @@ class SpaceTestCase:
         blocks = _blocks(space)
         if self.rejects:
             pytest.skip("the space rejects some of what its blocks describe")
-        law = _draw(blocks, self.draws, torch.Generator().manual_seed(1)).view(-1, *space.shape)
+        law = draw(blocks, self.draws, torch.Generator().manual_seed(1)).view(-1, *space.shape)
         from_law = space.encode(space.decode(law)).flatten(1)
         from_sample = space.encode(_sample(space, self.draws)).flatten(1)
         for block in blocks:
             if isinstance(block, AtomBlock):
                 part = slice(block.start, block.start + block.width)
                 assert torch.allclose(from_law[:, part], law.flatten(1)[:, part])
-            statistic, threshold = _chi_square(_bin(from_law, block), _bin(from_sample, block))
-            assert statistic <= threshold, f"block at {block.start}: samples do not follow it"
+            for law_bins, bins in zip(
+                _bins(from_law, block), _bins(from_sample, block), strict=True
+            ):
+                statistic, threshold = _chi_square(law_bins, bins)
+                assert statistic <= threshold, f"block at {block.start}: samples do not follow it"
 
     def test_neighbors(self, space: Space[Any]) -> None:
         """Neighbours are valid, distinct, other than the architecture, and reproducible."""
@@ -227,24 +247,17 @@ def _sample(space: Space[Any], n: int) -> list[Any]:
     return space.sample(n, torch.Generator().manual_seed(0))
 
 
-def _blocks(space: Space[Any]) -> Sequence[_Simple]:
-    """Return the law of a space, with the atoms of unions written out."""
+def _blocks(space: Space[Any]) -> Sequence[Block]:
+    """Return the law of a space, with the atoms of small unions written out."""
     blocks = space.blocks
     if blocks is None:
         pytest.skip("the law of the space does not factorise")
-    return [block.expand() if isinstance(block, UnionBlock) else block for block in blocks]
-
-
-def _draw(blocks: Sequence[_Simple], n: int, generator: torch.Generator) -> Tensor:
-    """Draw flattened encodings, `n x D`, from the blocks."""
-    x = torch.empty(n, max(b.start + b.width for b in blocks), dtype=torch.double)
-    for block in blocks:
-        part = slice(block.start, block.start + block.width)
-        if isinstance(block, AtomBlock):
-            x[:, part] = block.atoms[torch.randint(len(block.atoms), (n,), generator=generator)]
-        else:
-            x[:, part] = torch.rand(n, 1, generator=generator, dtype=torch.double)
-    return x
+    return [
+        block.expand()
+        if isinstance(block, UnionBlock) and count_values(block) <= _LISTED
+        else block
+        for block in blocks
+    ]
 
 
 def _distances(x: Tensor, block: AtomBlock) -> Tensor:
@@ -253,13 +266,42 @@ def _distances(x: Tensor, block: AtomBlock) -> Tensor:
     return torch.cdist(part, block.atoms, compute_mode="donot_use_mm_for_euclid_dist")
 
 
-def _bin(x: Tensor, block: _Simple, bins: int = 50) -> Tensor:
-    """Count flattened encodings, `B x D`, by their atom or their part of the unit interval."""
+def _factor_distances(x: Tensor, block: UnionBlock, factor: Factor) -> Tensor:
+    """Distances of a factor's coordinates to its atoms, `B x K`."""
+    part = x[:, block.start : block.start + block.width][:, list(factor.columns)]
+    return torch.cdist(part, factor.atoms, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def _part_distances(x: Tensor, block: UnionBlock) -> Tensor:
+    """Distances of a union's coordinates to its parts, `B x P`."""
+    nearest = [_factor_distances(x, block, f).amin(-1).square() for f in block.factors]
+    parts = [torch.stack([nearest[i] for i in part]).sum(0) for part in block.parts]
+    return torch.stack(parts, -1).sqrt()
+
+
+def _bins(x: Tensor, block: Block, bins: int = 50) -> Iterator[Tensor]:
+    """Count flattened encodings, `B x D`, by their atom or their part of the unit interval.
+
+    Of a large union by part, and within all parts that have a factor by its atom; of paths by
+    whether a coordinate is nearer to 0 or 1.
+    """
+    if isinstance(block, PathBlock):
+        for column in block.columns:
+            yield torch.bincount((x[:, column] > 0.5).long(), minlength=2).double()
+        return
+    if isinstance(block, UnionBlock):
+        own = _part_distances(x, block).argmin(-1)
+        yield torch.bincount(own, minlength=len(block.parts)).double()
+        for i, factor in enumerate(block.factors):
+            has = torch.tensor([i in part for part in block.parts])[own]
+            atom = _factor_distances(x, block, factor).argmin(-1).where(has, len(factor.atoms))
+            yield torch.bincount(atom, minlength=len(factor.atoms) + 1).double()
+        return
     if isinstance(block, AtomBlock):
         index = _distances(x, block).argmin(-1) % bins
     else:
         index = (x[:, block.start] * bins).long().clamp(0, bins - 1)
-    return torch.bincount(index, minlength=bins).double()
+    yield torch.bincount(index, minlength=bins).double()
 
 
 def _chi_square(a: Tensor, b: Tensor) -> tuple[float, float]:

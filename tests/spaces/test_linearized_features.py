@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from naslib_diffusion.spaces import MobileNetV3, NASBench201, ProductSpace
+from naslib_diffusion.spaces import GPT, MobileNetV3, NASBench201, ProductSpace
 from naslib_diffusion.spaces.base import LinearizedFeatures
 
-SPACES = [NASBench201(), MobileNetV3(), ProductSpace.categorical([3] * 4)]
+SPACES = [NASBench201(), MobileNetV3(), GPT("s"), ProductSpace.categorical([3] * 4)]
 
 
 @pytest.fixture(params=SPACES, ids=lambda space: space.name)

@@ -1,0 +1,124 @@
+"""What a surrogate sees of a transformer: its size, its layers, and their summary.
+
+Widths double from level to level, so levels from -1 to 1 are logarithmic. All features are linear
+in encodings but the logarithm of the number of parameters, which is that of a product of global
+choices and sums over layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from naslib_diffusion.spaces.base import FeaturesPullback
+
+PRESENT = 1.5
+"""Weight of a layer's presence beside its levels of ratio and heads."""
+WIDTH = 2.0
+"""Weight of the width's level beside the summary of the layers."""
+LEAST = 1e-3
+"""Relaxed numbers of parameters count as at least so much of the smallest transformer's."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Features of encodings (`B x D`) in three groups, and the way back from their gradients.
+
+    Size, `B x 2`: level of the width, and log parameters from -1 to 1. Layers, `B x (3 L + 1)`:
+    presence and levels of ratio and heads of each, and the width's. Summary, `B x 7`: sum and
+    trend over the layers of ratio and heads, and levels of width, depth and bias.
+
+    Attributes:
+        linear: columns of all features but the second, `D x (3 L + 9)`.
+        width: columns of the one-hot width, `D x W`.
+        bias: columns of the one-hot bias, `D x 2`.
+        sums: columns of number of layers, sum of ratios and of heads, `D x 3`.
+        rates: what a network costs at each width and bias by `(1, *sums)`, `W x 2 x 4`, relative
+            to the smallest.
+        log_range: logarithm of the largest number of parameters, relative to the smallest.
+    """
+
+    linear: Tensor
+    width: Tensor
+    bias: Tensor
+    sums: Tensor
+    rates: Tensor
+    log_range: float
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Summary:
+        """Return the same elsewhere and in another precision."""
+        tensors = {
+            name: value.to(device, dtype)
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor)
+        }
+        return replace(self, **tensors)  # type: ignore[arg-type]
+
+    def __call__(self, x: Tensor) -> tuple[tuple[Tensor, ...], FeaturesPullback]:
+        """Return the groups, and what maps their gradients to that by `x`."""
+        linear = x @ self.linear
+        size, layers, summary = linear[:, :1], linear[:, 1:-7], linear[:, -7:]
+        level, parameters_back = self._parameters(x)
+
+        def pullback(by: Sequence[Tensor]) -> Tensor:
+            by_size, by_layers, by_summary = by
+            by_linear = torch.cat([by_size[:, :1], by_layers, by_summary], 1)
+            return by_linear @ self.linear.mT + by_size[:, 1:] * parameters_back
+
+        return (torch.cat([size, level], 1), layers, summary), pullback
+
+    def _parameters(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log parameters from -1 to 1, `B x 1`, and their gradient, `B x D`."""
+        width, bias = x @ self.width, x @ self.bias
+        sums = torch.cat([torch.ones_like(x[:, :1]), x @ self.sums], 1)
+        each = torch.einsum("wbs,ns->nwb", self.rates, sums)
+        by_width = torch.einsum("nwb,nb->nw", each, bias)
+        by_bias = torch.einsum("nwb,nw->nb", each, width)
+        by_sums = torch.einsum("wbs,nw,nb->ns", self.rates[..., 1:], width, bias)
+        slope = by_width @ self.width.mT + by_bias @ self.bias.mT + by_sums @ self.sums.mT
+        total = (by_width * width).sum(1, keepdim=True)
+        unit = 2 / self.log_range
+        return (
+            unit * total.clamp(min=LEAST).log() - 1,
+            (unit * slope / total.clamp(min=LEAST)).where(total > LEAST, 0.0),
+        )
+
+
+def levels(count: int) -> Tensor:
+    """Return `count` levels from -1 to 1."""
+    return torch.linspace(-1, 1, count, dtype=torch.double)
+
+
+def linear_columns(
+    width: Tensor, depth: Tensor, ratios: Tensor, heads: Tensor, bias: Tensor
+) -> Tensor:
+    """Return `Summary.linear` from the parts of an identity matrix of encodings.
+
+    Args:
+        width: `D x W`.
+        depth: `D x K`.
+        ratios: `D x L x K`.
+        heads: `D x L x K`.
+        bias: `D x 2`.
+    """
+    layers = ratios.shape[1]
+    level = (width @ levels(width.shape[1]))[:, None]
+    ratio, head = ratios @ levels(ratios.shape[2]), heads @ levels(heads.shape[2])
+    place = torch.stack([torch.ones(layers).double(), 3**0.5 * levels(layers)], 1)
+    each = torch.cat([PRESENT * ratios.sum(2), ratio, head], 1) / layers**0.5
+    return torch.cat(
+        [
+            level,
+            each,
+            level,
+            ratio @ place / layers**0.5,
+            head @ place / layers**0.5,
+            WIDTH * level,
+            (depth @ levels(depth.shape[1]))[:, None],
+            (bias @ -levels(2))[:, None],
+        ],
+        1,
+    )

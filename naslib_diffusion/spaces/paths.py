@@ -1,0 +1,171 @@
+"""Laws whose values are the paths of a layered graph: what is left of a product under a budget."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+DEAD = -1
+"""Stands for the state to which no letter leads."""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One layer of a graph: from each of `S` states, letters lead to states of the next one.
+
+    Letters that lead to the same state from everywhere are of one class, and are treated as one.
+    """
+
+    letters: Tensor
+    """Which letters there are, `A`."""
+    to: Tensor
+    """The state to which each leads, or `DEAD`, `S x A`."""
+
+    @functools.cached_property
+    def classes(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Where each of `C` classes leads, `S x C`; its letters, `C x R`, padded by `A`; and the
+        class of each letter, `A`.
+        """
+        columns, inverse = torch.unique(self.to, dim=1, return_inverse=True)
+        counts = torch.bincount(inverse, minlength=columns.shape[1])
+        members = torch.full((columns.shape[1], int(counts.max())), len(self.letters))
+        order = inverse.argsort(stable=True)
+        place = torch.arange(len(order)) - (counts.cumsum(0) - counts)[inverse[order]]
+        members[inverse[order], place] = order
+        return columns, members, inverse
+
+    @property
+    def edges(self) -> int:
+        """Transitions to be looked at, with one for each class."""
+        return self.classes[0].numel()
+
+
+@dataclass(frozen=True, eq=False)
+class PathBlock:
+    """Coordinates that are the sum of the letters along one of the paths of a layered graph.
+
+    A path begins in the only state of the first layer; all of them are equally likely, and have
+    different values. A product of choices is a graph with one state in each layer; states that
+    count what was spent on the way keep it within a budget.
+    """
+
+    start: int
+    offsets: tuple[int, ...]
+    """The coordinates, from the start; there may be gaps."""
+    letters: Tensor
+    """What each of `M` letters adds to the coordinates, `M x w`; each coordinate is set by one
+    letter of a path at most."""
+    steps: tuple[Step, ...]
+
+    @property
+    def width(self) -> int:
+        """Number of coordinates."""
+        return len(self.offsets)
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """The coordinates."""
+        return tuple(self.start + offset for offset in self.offsets)
+
+    @functools.cached_property
+    def count(self) -> int:
+        """Number of paths."""
+        total: NDArray[np.object_] = np.array([1] * self._ends, dtype=object)
+        for step in reversed(self.steps):
+            total = np.append(total, 0)[step.to.numpy()].sum(1)
+        return int(total[0])
+
+    def values(self) -> Tensor:
+        """Return the values of all paths, `count x w`."""
+        states, x = torch.zeros(1, dtype=torch.long), self.letters.new_zeros(1, self.width)
+        for step in self.steps:
+            to = step.to[states]
+            rows, chosen = (to != DEAD).nonzero(as_tuple=True)
+            states, x = to[rows, chosen], x[rows] + self.letters[step.letters[chosen]]
+        return x
+
+    def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw the values of `n` paths, `n x w`, all equally likely."""
+        states, x = torch.zeros(n, dtype=torch.long), self.letters.new_zeros(n, self.width)
+        for step, weights in zip(self.steps, self._weights, strict=True):
+            ends = weights[states]
+            u = torch.rand(n, 1, generator=generator, dtype=torch.double)
+            chosen = torch.searchsorted(ends, u * ends[:, -1:], right=True)[:, 0]
+            chosen = chosen.clamp(max=ends.shape[1] - 1)
+            x += self.letters[step.letters[chosen]]
+            states = step.to[states, chosen]
+        return x
+
+    @functools.cached_property
+    def _weights(self) -> list[Tensor]:
+        """How many paths go through each transition and those before it, `S x A`, for each layer.
+
+        Relative to the largest, so that no number of them is too large.
+        """
+        tables, paths = [], torch.ones(self._ends, dtype=torch.double)
+        for step in reversed(self.steps):
+            through = torch.cat([paths, paths.new_zeros(1)])[step.to]
+            paths = through.sum(1)
+            tables.append(through.cumsum(1) / paths.max())
+            paths = paths / paths.max()
+        return tables[::-1]
+
+    @property
+    def _ends(self) -> int:
+        """Number of states in which paths end."""
+        return int(self.steps[-1].to.max()) + 1
+
+
+def best_paths(steps: Sequence[Step], scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Find the `count` paths of the largest total scores, exactly, best first.
+
+    Values of states are the best that can follow, so that the beam holds the beginnings of the
+    best paths and nothing else.
+
+    Args:
+        steps: of the graph.
+        scores: of the letters, `M x B`.
+        count: how many paths.
+
+    Returns:
+        The choice at each step, as a place among its letters, `B x count x L`, and whether there
+        is such a path, `B x count`.
+    """
+    rows = torch.arange(scores.shape[1])[:, None]
+    ahead = _values(steps, scores)
+    state = torch.zeros(scores.shape[1], 1, dtype=torch.long)
+    total = scores.new_zeros(state.shape)
+    chosen = torch.empty(*state.shape, 0, dtype=torch.long)
+    for step, value in zip(steps, ahead, strict=True):
+        to = step.to[state]  # B x W x A
+        reached = total[..., None] + scores[step.letters].mT[:, None]
+        hope = (reached + value.mT[rows[..., None], to]).flatten(1)
+        best = hope.topk(min(count, hope.shape[1]), dim=1)
+        beam, letter = best.indices // to.shape[2], best.indices % to.shape[2]
+        state = to.flatten(1).gather(1, best.indices)
+        total = reached.flatten(1).gather(1, best.indices)
+        total = total.masked_fill(best.values == -torch.inf, -torch.inf)
+        chosen = torch.cat([chosen[rows, beam], letter[..., None]], 2)
+    return chosen, total > -torch.inf
+
+
+def _values(steps: Sequence[Step], scores: Tensor) -> list[Tensor]:
+    """Return the best score that follows after each step, `(S + 1) x B`; -inf for `DEAD`."""
+    ends = int(steps[-1].to.max()) + 1
+    nothing = scores.new_full((1, scores.shape[1]), -torch.inf)
+    tables = [torch.cat([scores.new_zeros(ends, scores.shape[1]), nothing])]
+    for step in reversed(steps[1:]):
+        to, members, _ = step.classes
+        padded = torch.cat([scores[step.letters], nothing])
+        best, ahead = padded[members].amax(1), tables[-1]
+        table = ahead.new_full((len(to), ahead.shape[1]), -torch.inf)
+        for column, own in zip(to.unbind(1), best, strict=True):  # small enough to stay in cache
+            torch.maximum(table, ahead[column].add_(own), out=table)
+        tables.append(torch.cat([table, nothing]))
+    return tables[::-1]
