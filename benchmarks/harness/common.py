@@ -111,6 +111,17 @@ def budget_option(default: int) -> Callable[[F], F]:
     )
 
 
+def several(flag: str, choices: Iterable[str], what: str, unless: str = "all") -> Callable[[F], F]:
+    """Return an option that may be given several times, under the plural of its flag."""
+    return click.option(
+        flag,
+        f"{flag.removeprefix('--')}s",
+        multiple=True,
+        type=click.Choice(list(choices)),
+        help=f"{what} (several times for several); {unless} unless told.",
+    )
+
+
 @functools.cache
 def load_task(task: str, data: Path | None) -> Table[Any]:
     """Return a table by name: a benchmark's, or a column of `data/nasbench201.csv.gz`.

@@ -19,6 +19,7 @@ from naslib_diffusion.benchmarks.harness.common import (
     run_all,
     save,
     seeds_option,
+    several,
 )
 from naslib_diffusion.benchmarks.harness.common import show as show_table
 from naslib_diffusion.benchmarks.harness.curves import save_curves
@@ -115,20 +116,8 @@ def rows_of(
 @click.command()
 @data_option
 @out_option
-@click.option(
-    "--task",
-    "tasks",
-    multiple=True,
-    type=click.Choice(list(TASKS)),
-    help="Table to search (several times for several); all unless told.",
-)
-@click.option(
-    "--surrogate",
-    "surrogates",
-    multiple=True,
-    type=click.Choice(list(SURROGATES)),
-    help="Surrogate that guides (several times for several); all unless told.",
-)
+@several("--task", TASKS, "Table to search")
+@several("--surrogate", SURROGATES, "Surrogate that guides")
 @seeds_option(default=10)
 @budget_option(default=100)
 @processes_option

@@ -15,6 +15,7 @@ from naslib_diffusion.commands.errors import UserError
 from naslib_diffusion.commands.options import (
     POSITIVE,
     SEED,
+    budgeted,
     make_space,
     make_table,
     table_options,
@@ -38,10 +39,11 @@ POLISH = 128
 
 @dataclass(frozen=True)
 class _Fit:
-    """A surrogate, and the canonical forms of the architectures that it was fitted to."""
+    """A surrogate, fitted to so many rows, and the canonical forms of those in the space."""
 
     surrogate: Surrogate
     scale: ObjectiveScale
+    count: int
     observed: set[Hashable]
 
 
@@ -109,20 +111,27 @@ def generate(
 
     With --table or --benchmark, a surrogate is fitted on --observe random rows, and its prediction
     guides; the rows themselves are not generated again. Otherwise generation is uniform. Writes a
-    CSV with the columns arch, and predicted and measured values where there are any, best first.
+    CSV with the columns arch, costs that --within bounds, and predicted and measured values where
+    there are any, best first.
 
     \b
     Examples:
       naslib-diffusion generate --space nasbench201 -n 1000 --out cells.csv
       naslib-diffusion generate -n 1000 --table mine.csv --objective accuracy --out good.csv
       naslib-diffusion generate -n 20 --benchmark nasbench201/cifar10 --observe 100
+      naslib-diffusion generate --space gpt-s --within "params<=60M" --within "params>=40M"
     """
     from naslib_diffusion.runtime.threads import one_thread
-    from naslib_diffusion.spaces.equality import whole
+    from naslib_diffusion.spaces.equality import structure, under
+    from naslib_diffusion.tables.equality import equality
 
     _refuse_existing(out, force)
+    bounds = source.pop("within")
     table = _table(source)
-    space = whole(table.space) if table else make_space(source["space"] or "nasbench201")
+    if table:
+        space = under(budgeted(structure(table.space), bounds), equality(table))
+    else:
+        space = budgeted(make_space(source["space"] or "nasbench201"), bounds)
     denoiser = _load(checkpoint, space)
     with one_thread():
         fit = _fit(space, table, observe, surrogate, seed) if table else None
@@ -168,7 +177,8 @@ def _fit(space: Space[Any], table: Table[Any], observe: int, surrogate: str, see
     values = torch.tensor([table[arch] for arch in archs], dtype=torch.double)
     scale = ObjectiveScale.of(values, maximize=table.direction == "maximize")
     fitted = make_surrogate(surrogate, space).fit(space.encode(archs), scale(values))
-    return _Fit(fitted, scale, set(rows))
+    inside = {key for key, row in rows.items() if space.is_valid(table.archs[row])}
+    return _Fit(fitted, scale, len(rows), inside)
 
 
 def _load(checkpoint: str | None, space: Space[Any]) -> Denoiser | None:
@@ -210,7 +220,13 @@ def _columns(
     space: Space[Any], archs: Sequence[Any], fit: _Fit | None, table: Table[Any] | None
 ) -> dict[str, list[Any]]:
     """Return the columns of the file by name."""
+    from naslib_diffusion.spaces import Budgeted, Exact
+
     columns: dict[str, list[Any]] = {"arch": [str(arch) for arch in archs]}
+    inner = space.space if isinstance(space, Exact) else space
+    if isinstance(inner, Budgeted):
+        for name in inner.windows:
+            columns[name] = [_short(inner.cost(arch, name)) for arch in archs]
     if fit:
         import torch
 
@@ -220,6 +236,11 @@ def _columns(
     if table:
         columns["measured"] = [table.get(arch) for arch in archs]
     return columns
+
+
+def _short(number: float) -> float:
+    """Return a whole number as an integer."""
+    return int(number) if number.is_integer() else number
 
 
 def _write(out: Path, columns: dict[str, list[Any]]) -> None:
@@ -261,7 +282,7 @@ def _print_summary(
                 mean = sum(values) / len(values)
                 grid.add_row(label, f"{len(values):,}", f"{pick(values):.5g}", f"{mean:.5g}")
         screen.print(grid)
-        screen.print(f"guided by {len(fit.observed)} observed rows, which are left out")
+        screen.print(f"guided by {fit.count} observed rows, which are left out")
     screen.print(
         f"[bold cyan]{number:,} distinct architectures: {escape(str(out))}[/]", soft_wrap=True
     )

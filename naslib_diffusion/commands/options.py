@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from naslib_diffusion.commands.budgets import windows_of, within_option
 from naslib_diffusion.commands.errors import UserError
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def table_options(command: F) -> F:
             "nats-bench/..., hwgpt_perplexity_*.safetensors or its folder for hwgpt/...",
         ),
     ]
-    for option in reversed(options):
+    for option in reversed([*options, within_option]):
         command = option(command)
     return command
 
@@ -141,6 +142,16 @@ def make_space(name: str) -> Space[Any]:
     return SPACES[name]()
 
 
+def budgeted(space: Space[Any], bounds: Sequence[str] | None) -> Space[Any]:
+    """Return what of a space keeps to the bounds of `--within`."""
+    from naslib_diffusion.spaces.budgeted import within
+
+    try:
+        return within(space, windows_of(bounds or ()))
+    except ValueError as error:
+        raise UserError(f"--within: {error}") from None
+
+
 def make_table(
     *,
     benchmark: str | None,
@@ -152,8 +163,12 @@ def make_table(
     arch_column: str | None = None,
     missing: Missing = "fail",
     distinct: Equality | None = None,
+    within: Sequence[str] | None = None,
 ) -> Table[Any]:
-    """Return the table that the options name, under the equality that they or its rows say."""
+    """Return the table that the options name, under the equality that they or its rows say.
+
+    With bounds, only what keeps to them.
+    """
     from naslib_diffusion.tables import TableError, load_table, with_equality
     from naslib_diffusion.tables import benchmark as load_benchmark
 
@@ -169,7 +184,7 @@ def make_table(
             measured = load_benchmark(benchmark, api_file=api_file)
             if direction not in ("maximize", measured.direction):
                 raise UserError(f"{benchmark} is maximised; --direction belongs to --table")
-            return with_equality(measured, distinct)
+            return with_equality(_within(measured, within), distinct)
         if api_file is not None:
             raise UserError("--data belongs to --benchmark, not to --table")
         assert table is not None
@@ -177,9 +192,18 @@ def make_table(
         rows = load_table(
             table, found, objective, direction, arch_column=arch_column, missing=missing
         )
-        return with_equality(rows, distinct)
+        return with_equality(_within(rows, within), distinct)
     except TableError as error:
         raise UserError(str(error)) from None
+
+
+def _within(table: Table[Any], bounds: Sequence[str] | None) -> Table[Any]:
+    """Return what of a table keeps to the bounds of `--within`."""
+    from naslib_diffusion.spaces.equality import structure
+
+    if not bounds:
+        return table
+    return table.within(budgeted(structure(table.space), bounds))
 
 
 def _check_benchmark_options(space: str | None, objective: str | None) -> None:

@@ -249,6 +249,7 @@ def _checked_table(settings: Settings) -> Table[Any]:
         arch_column=settings.arch_column,
         missing=settings.missing,
         distinct=settings.distinct,
+        within=settings.bounds,
     )
     if settings.budget > table.distinct:
         raise UserError(

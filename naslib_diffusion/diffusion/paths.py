@@ -12,8 +12,8 @@ from torch import Tensor
 
 from naslib_diffusion.spaces.paths import DEAD, PathBlock, Step
 
-MAX_CELLS = 2**23
-"""Transitions times rows that are held at a time, to bound memory."""
+CELLS = 2**23
+"""Transitions times rows that are looked at together, to bound memory."""
 
 
 class PathMean:
@@ -36,7 +36,7 @@ class PathMean:
         """Return the posterior mean, `G x w x B`; `sigma` is `1 x 1 x` 1 or B."""
         levels = sigma.expand(len(x), 1, x.shape[2]).reshape(1, -1)
         flat = x.transpose(0, 1).reshape(x.shape[1], -1)
-        rows = max(1, MAX_CELLS // self.edges)
+        rows = max(1, CELLS // self.edges)
         parts = zip(torch.split(flat, rows, 1), torch.split(levels, rows, 1), strict=True)
         means = torch.cat([self._mean(part, level) for part, level in parts], 1)
         return means.view(x.shape[1], len(x), -1).transpose(0, 1)
@@ -77,7 +77,7 @@ class _Classes:
         within = torch.exp(own - classes[self.number])
         total = torch.cat([ahead, nothing])[self.to] + classes
         most = total.detach().amax(1, keepdim=True)
-        shares = torch.exp(total - most)
+        shares = (total - most).exp()
         sums = shares.sum(1, keepdim=True)
         return (most + sums.log())[:, 0], within, shares / sums
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from naslib_diffusion.optimize.generator import SpaceExhausted
+from naslib_diffusion.optimize.pool import SpaceExhausted
 from naslib_diffusion.runs.settings import Settings
 from naslib_diffusion.runs.trials import Evaluation
 from naslib_diffusion.search import Search

@@ -10,7 +10,7 @@ from typing import Any
 from naslib_diffusion.spaces.equality import Equality
 from naslib_diffusion.tables import Direction, Missing
 
-LATER = {"arch_column": None, "distinct": "isomorphic", "missing": "fail"}
+LATER = {"arch_column": None, "distinct": "isomorphic", "missing": "fail", "within": None}
 """Settings that runs of earlier versions do not have, and what they did."""
 
 
@@ -21,6 +21,7 @@ class Settings:
     Attributes:
         prior: what is believed before the first evaluation: "default", "zero-cost" or files, one a
             line.
+        within: what architectures may cost, bounds such as "params<=60M", one a line.
         distinct: what counts as one architecture, "isomorphic" or "exact"; None only until the
             table has decided it.
         fingerprint: of the table that was searched, so that a resumed run meets the same one.
@@ -44,6 +45,7 @@ class Settings:
     noisy: bool = False
     distinct: Equality | None = "isomorphic"
     prior: str | None = None
+    within: str | None = None
     fingerprint: str = ""
 
     @property
@@ -57,13 +59,18 @@ class Settings:
         return [] if self.prior is None else self.prior.split("\n")
 
     @property
+    def bounds(self) -> list[str]:
+        """What architectures may cost."""
+        return [] if self.within is None else self.within.split("\n")
+
+    @property
     def seeds_agree(self) -> bool:
         """Whether nothing that counts is random: a prior proposes, and the table has no noise."""
         return (
             self.prior is not None
             and self.initial == 0
             and not self.noisy
-            and self.strategy == "guided"
+            and self.strategy in ("guided", "enumerate", "auto")
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -103,6 +110,7 @@ class Settings:
             if field.name == "fingerprint" or value is None or value is False:
                 continue
             option = f"--{field.name.replace('_', '-')}"
-            values = self.priors if field.name == "prior" else [str(value)]
+            several = field.name in ("prior", "within")
+            values = value.split("\n") if several else [str(value)]
             words += [option] if value is True else [w for v in values for w in (option, v)]
         return shlex.join([*words, "--out", out])

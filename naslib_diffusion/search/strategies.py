@@ -16,8 +16,9 @@ import torch
 from naslib_diffusion.diffusion.guidance import Guide
 from naslib_diffusion.optimize.effort import Effort
 from naslib_diffusion.optimize.enumeration import catalogue, is_enumerable
-from naslib_diffusion.optimize.generator import STEPS, GuidedGenerator, SpaceExhausted
+from naslib_diffusion.optimize.generator import STEPS, GuidedGenerator
 from naslib_diffusion.optimize.maximize import Maximizer
+from naslib_diffusion.optimize.pool import SpaceExhausted
 
 A = TypeVar("A", bound=Hashable)
 

@@ -99,19 +99,6 @@ class UnionBlock:
         """Return the same law as one block with an atom for each value of each part."""
         return AtomBlock(self.start, torch.cat([self._product(part) for part in self.products]))
 
-    def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draw `n` values, `n x width`: a part by the number of its values, then each factor."""
-        logs = [sum(math.log(len(f.atoms)) for f in part) for part in self.products]
-        shares = torch.softmax(torch.tensor(logs, dtype=torch.double), 0)
-        parts = torch.multinomial(shares, max(n, 1), replacement=True, generator=generator)[:n]
-        x = torch.empty(n, self.width, dtype=torch.double)
-        for i, factors in enumerate(self.products):
-            rows = (parts == i).nonzero()
-            for factor in factors:
-                chosen = torch.randint(len(factor.atoms), (len(rows),), generator=generator)
-                x[rows, list(factor.columns)] = factor.atoms[chosen].double()
-        return x
-
     def _product(self, factors: Sequence[Factor]) -> Tensor:
         grids = torch.meshgrid(*(torch.arange(len(f.atoms)) for f in factors), indexing="ij")
         values = torch.empty(grids[0].numel(), self.width, dtype=factors[0].atoms.dtype)
@@ -146,12 +133,30 @@ def draw(blocks: Sequence[Block], n: int, generator: torch.Generator | None = No
         if isinstance(block, UniformBlock):
             values = torch.rand(n, 1, generator=generator, dtype=torch.double)
         elif isinstance(block, AtomBlock):
-            chosen = torch.randint(len(block.atoms), (n,), generator=generator)
-            values = block.atoms[chosen].double()
-        else:
+            values = _pick(block.atoms, n, generator)
+        elif isinstance(block, PathBlock):
             values = block.draw(n, generator)
+        else:
+            values = _draw_union(block, n, generator)
         x[:, list(block.columns)] = values
     return x
+
+
+def _draw_union(block: UnionBlock, n: int, generator: torch.Generator | None) -> Tensor:
+    """Draw from a union, `n x width`: a part by its number of values, then each factor."""
+    logs = [sum(math.log(len(f.atoms)) for f in part) for part in block.products]
+    shares = torch.softmax(torch.tensor(logs, dtype=torch.double), 0)
+    own = torch.multinomial(shares, max(n, 1), replacement=True, generator=generator)[:n]
+    x = torch.empty(n, block.width, dtype=torch.double)
+    for i, factors in enumerate(block.products):
+        rows = (own == i).nonzero()[:, 0]
+        for factor in factors:
+            x[rows[:, None], list(factor.columns)] = _pick(factor.atoms, len(rows), generator)
+    return x
+
+
+def _pick(atoms: Tensor, n: int, generator: torch.Generator | None) -> Tensor:
+    return atoms.double()[torch.randint(len(atoms), (n,), generator=generator)]
 
 
 def count_encodings(blocks: Sequence[Block]) -> int | None:

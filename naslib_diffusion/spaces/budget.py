@@ -10,17 +10,20 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from naslib_diffusion.spaces.base import Block, Terms, UniformBlock, draw
 from naslib_diffusion.spaces.paths import PathBlock, best_paths
 from naslib_diffusion.spaces.spending import Decisions, Spending, Window, spending
 
-LAW_EDGES = 2**14
+LAW_EDGES = 2**13
 """Transitions of the graph that is the law of the denoiser, which walks it at each step."""
-EDGES = 2**17
-"""Transitions of the graph on which encodings are drawn, and the nearest are found."""
-CELLS = 2**24
+EDGES = 2**15
+"""Transitions of the graph on which the nearest encodings are found, and others drawn."""
+FINER, FINEST = 8, 2**18
+"""How much finer a graph is made to draw from where the window is narrow, and where that ends."""
+CELLS = 2**22
 """Transitions times rows that are looked at together, to bound memory."""
 BEAMS = (1, 16, 256)
 """How many of the nearest paths are looked at for one in the window, as long as there is none."""
@@ -50,11 +53,14 @@ class Budget:
         self._all, self._terms = tuple(blocks), terms
         self._window = Window(np.array(at_least), np.array(at_most))
         discrete = [i for i, b in enumerate(self._all) if not isinstance(b, UniformBlock)]
-        self._decisions, window = self._under(discrete)
-        self._at_least, self._at_most = map(torch.tensor, (window.at_least, window.at_most))
-        self.graph = spending(self._decisions, window, EDGES)
-        spent = self._window.at_most - window.at_most
-        self.low, self.high = (spent + bound for bound in self._decisions.extremes())
+        self._decisions = self._under(discrete)
+        fixed = self._fixed(discrete)
+        self._inner = self._window.less(fixed)
+        self._at_least = torch.tensor(self._inner.at_least)
+        self._at_most = torch.tensor(self._inner.at_most)
+        self.low, self.high = (fixed + bound for bound in self._decisions.extremes())
+        self.graph = self._drawn = spending(self._decisions, self._inner, EDGES)
+        self._edges = EDGES
 
     @functools.cached_property
     def blocks(self) -> tuple[Block, ...]:
@@ -65,16 +71,25 @@ class Budget:
         varied = [i for i in range(len(self._all)) if self._constant(i) is None]
         if not varied:
             return self._all
-        decisions, window = self._under(varied)
+        decisions, window = self._under(varied), self._window.less(self._fixed(varied))
         graph = spending(decisions, window, LAW_EDGES, nominal=True)
         kept = [block for i, block in enumerate(self._all) if i not in varied]
         return (*kept, _paths(decisions, graph))
+
+    def refine(self) -> bool:
+        """Make what is drawn more often in the window; return False if that goes no further."""
+        if self._drawn is None or self._drawn.exact or self._edges * FINER > FINEST:
+            return False
+        self._edges *= FINER
+        self._drawn = spending(self._decisions, self._inner, self._edges)
+        self.__dict__.pop("_cover", None)
+        return self._drawn is not None
 
     @functools.cached_property
     def _cover(self) -> tuple[Block, ...]:
         """A law of at least all that is in the window: few paths are not in it."""
         kept = [block for block in self._all if isinstance(block, UniformBlock)]
-        return (*kept, _paths(self._decisions, self.graph))
+        return (*kept, _paths(self._decisions, self._drawn))
 
     @property
     def count(self) -> int:
@@ -146,18 +161,18 @@ class Budget:
             raise ValueError("nothing is in the window")
         return self.graph
 
-    def _under(self, chosen: Sequence[int]) -> tuple[Decisions, Window]:
-        """Return some blocks as decisions, and what the constant rest of them leaves to spend."""
-        fixed = np.zeros(len(self._terms))
-        for i in range(len(self._all)):
-            own = None if i in chosen else self._constant(i)
-            fixed += 0.0 if own is None else own
-        decisions = Decisions.of(
-            [self._all[i] for i in chosen], [[term[i] for i in chosen] for term in self._terms]
-        )
-        return decisions, Window(self._window.at_least - fixed, self._window.at_most - fixed)
+    def _under(self, chosen: Sequence[int]) -> Decisions:
+        """Return some of the blocks as decisions."""
+        terms = [[term[i] for i in chosen] for term in self._terms]
+        return Decisions.of([self._all[i] for i in chosen], terms)
 
-    def _constant(self, i: int) -> np.ndarray | None:
+    def _fixed(self, chosen: Sequence[int]) -> NDArray[np.float64]:
+        """Return what all other blocks cost, which are constant."""
+        others = (self._constant(i) for i in range(len(self._all)) if i not in chosen)
+        total: NDArray[np.float64] = np.zeros(len(self._terms))
+        return total + sum(own for own in others if own is not None)
+
+    def _constant(self, i: int) -> NDArray[np.float64] | None:
         """Return what all values of a block cost, `m`; None if they differ."""
         sums = []
         for term in self._terms:

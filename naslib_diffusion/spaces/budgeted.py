@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Hashable, Iterable, Sequence
-from typing import Any, Generic
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,11 +25,14 @@ from naslib_diffusion.spaces.base import (
     Terms,
 )
 from naslib_diffusion.spaces.budget import Budget
+from naslib_diffusion.spaces.view import View
 
 LISTED = 2**16
 """Spaces of at most so many architectures are listed where their costs do not add up."""
 RESERVE = 256
 """Members of which the nearest is taken where none is found otherwise."""
+SCARCE = 16
+"""Draws for each of them, at most, or the graph to draw from is too coarse."""
 MAX_ROUNDS = 100
 """Batches that `sample` draws before it gives up."""
 MIN_BATCH = 100
@@ -37,7 +40,11 @@ NEAR = 32
 """Neighbours; where fewer differ in one decision, others differ in two."""
 
 
-class Budgeted(Generic[A]):
+Windows = dict[str, tuple[float, float]]
+"""What is allowed, from and to, both included, by the name of a cost."""
+
+
+class Budgeted(View[A]):
     """The architectures of `space` that cost at least and at most so much, and no others.
 
     Encodings, string forms, canonical forms and features are those of `space`. Architectures are
@@ -68,14 +75,13 @@ class Budgeted(Generic[A]):
         at_least: float | None = None,
     ) -> None:
         inner = space if isinstance(space, Budgeted) else None
-        self.space: Space[A] = inner.space if inner else space
-        self.windows: dict[str, tuple[float, float]] = dict(inner.windows) if inner else {}
+        super().__init__(inner.space if inner else space)
+        self.windows: Windows = dict(inner.windows) if inner else {}
         self._costed = _costed(self.space, cost)
         low, high = self.windows.get(cost, (-math.inf, math.inf))
         low = low if at_least is None else max(low, float(at_least))
         high = high if at_most is None else min(high, float(at_most))
         self.windows[cost] = low, high
-        self.shape = self.space.shape
         self.name = f"{self.space.name} within {self._described}"
         blocks, terms = _law(self.space, tuple(self.windows))
         lows, highs = zip(*self.windows.values(), strict=True)
@@ -94,11 +100,6 @@ class Budgeted(Generic[A]):
         if self.space.size is None:
             return None
         return min(self._budget.count, self.space.size)
-
-    @property
-    def costs(self) -> tuple[str, ...]:
-        """Names of the costs of `space`."""
-        return self._costed.costs
 
     def cost(self, arch: A, name: str) -> float:
         """Return what an architecture costs; raises ValueError like `space`."""
@@ -120,10 +121,6 @@ class Budgeted(Generic[A]):
                 found,
             )
         return found
-
-    def encode(self, archs: Sequence[A]) -> Tensor:
-        """Encode architectures as `space` does, `B x *shape`."""
-        return self.space.encode(archs)
 
     def decode(self, x: Tensor) -> list[A]:
         """Return the nearest member of each encoding, `B x *shape`.
@@ -153,10 +150,6 @@ class Budgeted(Generic[A]):
         """Whether `arch` is of `space` and in the window."""
         return self.space.is_valid(arch) and self.within(arch)
 
-    def canonical(self, arch: A) -> Hashable:
-        """Return the canonical form in `space`."""
-        return self.space.canonical(arch)
-
     def parse(self, text: str) -> A:
         """Read the string form of an architecture in the window."""
         arch = self.space.parse(text)
@@ -184,10 +177,6 @@ class Budgeted(Generic[A]):
         others = (other for other in self._reserve[:NEAR] if other != arch)
         return list(found) or list(dict.fromkeys(others))
 
-    def features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the features in `space`."""
-        return self.space.features(x)
-
     @property
     def budget(self) -> Budget:
         """The same on encodings."""
@@ -195,11 +184,13 @@ class Budgeted(Generic[A]):
 
     @functools.cached_property
     def _reserve(self) -> list[A]:
-        """Some members, the same ones always."""
-        try:
-            return self.sample(RESERVE, torch.Generator().manual_seed(0))
-        except HardlyAnyValid as few:
-            return few.found
+        """Some members, the same ones always; makes the graph finer until there are enough."""
+        while True:
+            x = self._budget.draw(RESERVE * SCARCE, torch.Generator().manual_seed(0))
+            drawn = self.space.decode(x.view(-1, *self.shape))
+            found = list(filter(self.is_valid, drawn))
+            if len(found) >= RESERVE or not self._budget.refine():
+                return found[:RESERVE]
 
     @functools.cached_property
     def _reserve_encodings(self) -> Tensor:
@@ -223,7 +214,19 @@ class Budgeted(Generic[A]):
         """Say what exists, where nothing is in the window."""
         bounds = zip(self.windows, self._budget.low, self._budget.high, strict=True)
         listed = "; ".join(f"{name}: {low:,.15g} to {high:,.15g}" for name, low, high in bounds)
-        return f"{self.space.name} has no architecture with {self._described}; there are {listed}"
+        none = "no architecture was found" if self._budget.graph else "there is no architecture"
+        return f"{none} of {self.space.name} with {self._described}; it has {listed}"
+
+
+def within(space: Space[A], windows: Windows) -> Space[A]:
+    """Return the part of a space that keeps to several budgets; itself where there is none.
+
+    Raises:
+        ValueError: like `Budgeted`.
+    """
+    for cost, (low, high) in windows.items():
+        space = Budgeted(space, cost, at_most=high, at_least=low)
+    return space
 
 
 def _costed(space: Space[Any], cost: str) -> Costed:

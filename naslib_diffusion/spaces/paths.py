@@ -163,6 +163,9 @@ def _values(steps: Sequence[Step], scores: Tensor) -> list[Tensor]:
     for step in reversed(steps[1:]):
         to, members, _ = step.classes
         padded = torch.cat([scores[step.letters], nothing])
-        best = padded[members].amax(1)
-        tables.append(torch.cat([(tables[-1][to] + best).amax(1), nothing]))
+        best, ahead = padded[members].amax(1), tables[-1]
+        table = ahead.new_full((len(to), ahead.shape[1]), -torch.inf)
+        for column, own in zip(to.unbind(1), best, strict=True):  # small enough to stay in cache
+            torch.maximum(table, ahead[column].add_(own), out=table)
+        tables.append(torch.cat([table, nothing]))
     return tables[::-1]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from naslib_diffusion.spaces.base import AtomBlock, Block, Space
+from naslib_diffusion.spaces.budgeted import Budgeted
 from naslib_diffusion.spaces.parameters import Value
 from naslib_diffusion.spaces.product import Point, ProductSpace
 
@@ -66,4 +67,6 @@ class Pinned(ProductSpace):
 
 def unpinned(space: Space[Any]) -> Space[Any]:
     """Return the space of which `space` is a part, or itself."""
+    if isinstance(space, Budgeted):
+        return unpinned(space.space)
     return space.whole if isinstance(space, Pinned) else space

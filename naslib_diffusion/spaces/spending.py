@@ -24,8 +24,10 @@ QUANTUM = 2.0**-40
 """Sums of real numbers that differ by less than this, relative to the largest, are one."""
 COARSER = 1.3
 """Factor by which intervals grow until the graph is small enough."""
-RAW = 16
+RAW = 6
 """Transitions that are looked at for one that is left in the end, at most."""
+DENSE = 8
+"""Integers that span up to so many times their number are numbered by a table."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +181,10 @@ class Window:
     at_least: _Floats
     at_most: _Floats
 
+    def less(self, spent: _Floats) -> Window:
+        """Return what is left to spend."""
+        return Window(self.at_least - spent, self.at_most - spent)
+
 
 @dataclass(frozen=True, eq=False)
 class Spending:
@@ -227,7 +233,8 @@ def spending(
             missing makes up for what is too much.
     """
     unit = quantum = _quantum(decisions)
-    letters = sum(len(layer.letters) for layer in decisions.layers)
+    letters = sum(layer.to.size for layer in decisions.layers)
+    limit = max(limit, letters)
     bins = max((limit / letters) ** (1 / len(quantum)), 2.0)
     while True:
         try:
@@ -319,14 +326,29 @@ def _follow(
 
 
 def _distinct(mode: _Integers, key: _Integers) -> tuple[_Integers, _Integers]:
-    """Number distinct pairs of mode and key; return the first of each, and the number of all."""
-    code = mode
+    """Number distinct pairs of mode and key; return one of each, and the number of all."""
+    code = _numbers(mode)
     for column in key.T:
-        values, place = np.unique(column, return_inverse=True)
-        code = code * len(values) + place
-        _, code = np.unique(code, return_inverse=True)
-    _, first, inverse = np.unique(code, return_index=True, return_inverse=True)
-    return first, inverse
+        own = _numbers(column)
+        code = _numbers(code * (own.max(initial=0) + 1) + own)
+    chosen = np.zeros(code.max(initial=-1) + 1, dtype=np.int64)
+    chosen[code] = np.arange(len(code))
+    return chosen, code
+
+
+def _numbers(values: _Integers) -> _Integers:
+    """Number distinct integers from 0, in their order."""
+    if not len(values):
+        return values
+    offset = values - values.min()
+    span = int(offset.max()) + 1
+    if span > DENSE * len(values):
+        inverse: _Integers = np.unique(values, return_inverse=True)[1]
+        return inverse
+    present = np.zeros(span, dtype=np.int64)
+    present[offset] = 1
+    numbers: _Integers = (present.cumsum() - 1)[offset]
+    return numbers
 
 
 def _reduced(

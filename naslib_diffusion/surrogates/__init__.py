@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from naslib_diffusion.spaces.base import Space
+from naslib_diffusion.spaces.budgeted import Budgeted
 from naslib_diffusion.surrogates.acquisition import (
     IndependentThompson,
     LogExpectedImprovement,
@@ -42,6 +43,7 @@ def make_surrogate(name: str, space: Space[Any]) -> Surrogate:
     """
     if name not in SURROGATES:
         raise ValueError(f"unknown surrogate {name!r}; known: {', '.join(SURROGATES)}")
+    space = space.space if isinstance(space, Budgeted) else space
     if name == "ensemble":
         return NeuralEnsemble(space)
     return ProductGaussianProcess(space) if is_product(space) else GaussianProcess(space)

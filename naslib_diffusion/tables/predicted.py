@@ -53,6 +53,12 @@ class PredictedTable(Table[A]):
         super().__init__(name, space, archs, values, objective=objective, direction=direction)
         self.space, self.complete = space, False
 
+    def within(self, space: Space[A]) -> PredictedTable[A]:
+        """Return the same for a part of the space."""
+        return PredictedTable(
+            self.name, space, self.predictor, objective=self.objective, direction=self.direction
+        )
+
     def __getitem__(self, arch: A) -> float:
         """Return the predicted value of `arch`."""
         return _predict(self.predictor, self.space, [arch])[0]

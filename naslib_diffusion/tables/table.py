@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_diffusion.spaces.base import A, Space
+from naslib_diffusion.spaces.equality import whole
 from naslib_diffusion.spaces.subset import Subset
 
 Direction = Literal["maximize", "minimize"]
@@ -96,6 +97,21 @@ class Table(Generic[A]):
     def __contains__(self, arch: A) -> bool:
         """Whether there is a row for `arch` or an equivalent architecture."""
         return arch in self._rows or self.space.canonical(arch) in self._kinds
+
+    def within(self, space: Space[A]) -> Table[A]:
+        """Return the rows that are in a part of the space; raises TableError if none is."""
+        kept = [row for row, arch in enumerate(self.archs) if space.is_valid(arch)]
+        if not kept:
+            raise TableError(f"{self.name} has no row in {space.name}")
+        return Table(
+            self.name,
+            whole(self.space),
+            [self.archs[row] for row in kept],
+            [math.nan if self._failed[row] else float(self.values[row]) for row in kept],
+            objective=self.objective,
+            direction=self.direction,
+            repeats=None if self.repeats is None else [self.repeats[row] for row in kept],
+        )
 
     def draw(self, arch: A, seed: str) -> float:
         """Return one of the repeated measurements of `arch`, the same one for the same seed.

@@ -146,7 +146,12 @@ class SpaceTestCase:
                 assert _distances(x, block).min(-1).values.max() < 1e-9
             elif isinstance(block, UnionBlock):
                 assert _part_distances(x, block).min(-1).values.max() < 1e-9
-            elif isinstance(block, UniformBlock):
+            elif isinstance(block, PathBlock):
+                if block.count <= _LISTED:
+                    distances = torch.cdist(x[:, list(block.columns)], block.values())
+                    assert distances.min(-1).values.max() < 1e-6
+            else:
+                assert isinstance(block, UniformBlock)
                 assert block.width == 1
         assert covered.eq(1).all()
 
@@ -277,10 +282,12 @@ def _part_distances(x: Tensor, block: UnionBlock) -> Tensor:
 def _bins(x: Tensor, block: Block, bins: int = 50) -> Iterator[Tensor]:
     """Count flattened encodings, `B x D`, by their atom or their part of the unit interval.
 
-    Of a large union by part, and within all parts that have a factor by its atom. Paths of a graph
-    are left to their own tests.
+    Of a large union by part, and within all parts that have a factor by its atom; of paths by
+    whether a coordinate is nearer to 0 or 1.
     """
     if isinstance(block, PathBlock):
+        for column in block.columns:
+            yield torch.bincount((x[:, column] > 0.5).long(), minlength=2).double()
         return
     if isinstance(block, UnionBlock):
         own = _part_distances(x, block).argmin(-1)

@@ -14,7 +14,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from naslib_diffusion.spaces import MobileNetV3, NASBench201, NASBenchGraph, ProductSpace
+from naslib_diffusion.spaces import Budgeted, MobileNetV3, NASBench201, NASBenchGraph, ProductSpace
 from naslib_diffusion.spaces import nasbenchgraph as graph
 from naslib_diffusion.spaces.base import A, Space
 from naslib_diffusion.spaces.mobilenetv3 import DEPTHS, EXPANSIONS, KERNELS, Subnet
@@ -146,10 +146,14 @@ class PointCodec:
         return dict(zip(self.distributions, arch.values, strict=True))
 
 
-def codec_of(space: Any, is_valid: Rule | None = None) -> Codec[Any]:
+def codec_of(space: Any, is_valid: Rule | None = None) -> Codec[Any]:  # noqa: PLR0911 - one a kind
     """Return how trials spell the architectures of a space, or of a mapping of distributions."""
     if isinstance(space, Mapping):
         return ProductCodec(space, is_valid)
+    if isinstance(space, Budgeted):
+        codec = codec_of(space.space)
+        codec.space = restricted(space, is_valid, codec.write)
+        return codec
     if isinstance(space, NASBench201):
         return CellCodec(space, is_valid)
     if isinstance(space, MobileNetV3):
