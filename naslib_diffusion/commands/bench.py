@@ -9,6 +9,7 @@ import click
 MEASUREMENTS = {
     "engine": {
         "checkpoint": "The figures on the cards of trained networks.",
+        "gpt": "Perplexity against parameters of transformers, beside Optuna's samplers.",
         "gpu": "Speed on a GPU, beside its bounds; without a GPU, of the CPU.",
         "multiobjective": "Hypervolume of hardware-aware and robust search.",
         "scratch": "Evaluations until the best cell of a table, from scratch.",
