@@ -15,6 +15,7 @@ from naslib_diffusion.spaces.base import (
     Block,
     Space,
     UniformBlock,
+    UnionBlock,
     count_encodings,
     draw,
     values_of,
@@ -78,8 +79,11 @@ class Fixed(View[A]):
         """Return an architecture near each encoding, `B x *shape`, with the columns fixed."""
         flat = x.detach().double().cpu().flatten(1).clone()
         for block in self.blocks:
-            if not isinstance(block, UniformBlock):
-                atoms, columns = values_of(block), list(block.columns)
+            columns = list(block.columns)
+            if isinstance(block, UnionBlock):
+                flat[:, columns] = block.nearest(flat[:, columns])
+            elif not isinstance(block, UniformBlock):
+                atoms = values_of(block)
                 cost = atoms.square().sum(1) - 2 * flat[:, columns] @ atoms.T
                 flat[:, columns] = atoms[cost.argmin(1)]
         return self.space.decode(flat.view(x.shape))
@@ -126,10 +130,14 @@ class Fixed(View[A]):
             if not 0 <= inside[0] <= 1:
                 raise ValueError(f"column {block.start} is in [0, 1], not {inside[0]}")
             return AtomBlock(block.start, torch.tensor([[inside[0]]], dtype=torch.double))
-        atoms = values_of(block).double()
-        for column, value in inside.items():
-            atoms = atoms[(atoms[:, column] - value).abs() <= _CLOSE]
-        if not len(atoms):
+        if isinstance(block, UnionBlock):
+            left: Block | None = block.having(inside, _CLOSE)
+        else:
+            atoms = values_of(block).double()
+            for column, value in inside.items():
+                atoms = atoms[(atoms[:, column] - value).abs() <= _CLOSE]
+            left = AtomBlock(block.start, atoms) if len(atoms) else None
+        if left is None:
             listed = ", ".join(f"{block.start + c}: {v:g}" for c, v in inside.items())
             raise ValueError(f"no architecture of space {self.space.name!r} has columns {listed}")
-        return AtomBlock(block.start, atoms)
+        return left
