@@ -251,7 +251,7 @@ def _write(out: Path, columns: dict[str, list[Any]]) -> None:
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
     try:
-        write_atomically(out, buffer.getvalue().encode())
+        write_atomically(out, buffer.getvalue())
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}") from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,7 +148,8 @@ def train(
     import torch
 
     from naslib_diffusion.diffusion.config import TrainConfig
-    from naslib_diffusion.diffusion.processes import make_processes
+    from naslib_diffusion.diffusion.processes import is_first, make_processes
+    from naslib_diffusion.runtime.locks import claimed
 
     torch.set_num_threads(threads)
     mixed = device.startswith("cuda") if bf16 is None else bf16
@@ -155,14 +157,18 @@ def train(
     found = make_space(space)
     job = _Job(found, _read_samples(samples, found), config, out, resume)
     _check_files(job, force)
-    try:
-        group = make_processes(processes, device, config.precision)
-    except ValueError as error:
-        raise UserError(str(error)) from None
-    talks = group.rank == 0 and not quiet
-    trained = _train(job, group, talks)
-    if group.rank == 0:
-        _finish(job, trained, measure, talks)
+    with ExitStack() as claims:
+        try:
+            if is_first():
+                claims.enter_context(claimed(out))
+                _check_files(job, force)  # another process may just have ended
+            group = make_processes(processes, device, config.precision)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        talks = group.rank == 0 and not quiet
+        trained = _train(job, group, talks)
+        if group.rank == 0:
+            _finish(job, trained, measure, talks)
 
 
 def _read_samples(path: Path | None, space: Space[Any]) -> Sequence[Any] | None:

@@ -18,7 +18,7 @@ from naslib_diffusion.commands.options import (
     strategy_option,
     table_options,
 )
-from naslib_diffusion.commands.search import check_priors, run_search
+from naslib_diffusion.commands.table_run import check_priors, run_search
 
 TABLE_BUDGET = 30
 """Evaluations of a table, unless told."""

@@ -57,21 +57,21 @@ def run_images(params: dict[str, Any], *, explicit: Sequence[str]) -> None:
 
     start, quiet = time.perf_counter(), params["quiet"]
     _check_options(params, explicit)
-    run = ImageRun(params["out"])
     try:
-        if not params["resume"]:
-            run.refuse_used()
-        task = _prepare(params, run, "holdout" in explicit)
-        done = run.resume(task.settings) if params["resume"] else []
-        if not params["resume"]:
-            run.start(task.settings)
+        with ImageRun(params["out"]) as run:
+            if not params["resume"]:
+                run.refuse_used()
+            task = _prepare(params, run, "holdout" in explicit)
+            done = run.resume(task.settings) if params["resume"] else []
+            if not params["resume"]:
+                run.start(task.settings)
+            if not quiet:
+                _announce(task, len(done))
+            with threads(task.pace.threads):
+                trials = _search(task, run, done, quiet)
+            _finish(task, trials, run, start, params["export"], quiet)
     except RunError as error:
         raise UserError(str(error)) from None
-    if not quiet:
-        _announce(task, len(done))
-    with threads(task.pace.threads):
-        trials = _search(task, run, done, quiet)
-    _finish(task, trials, run, start, params["export"], quiet)
 
 
 def _check_options(params: dict[str, Any], explicit: Sequence[str]) -> None:
@@ -139,6 +139,7 @@ def _settings(
     params: dict[str, Any], images: ImageSet, names: tuple[str, ...], recipe: Any, run: ImageRun
 ) -> ImageSettings:
     from naslib_diffusion.transfer.image_search import ImageSettings, fingerprint
+    from naslib_diffusion.transfer.priors import image_prior_fingerprint
 
     data, earlier = params["data"], run.budget() if params["resume"] else None
     return ImageSettings(
@@ -152,6 +153,7 @@ def _settings(
         seed=params["seed"],
         recipe=recipe,
         fingerprint=fingerprint(images),
+        prior_fingerprint=image_prior_fingerprint(names),
     )
 
 
@@ -260,10 +262,10 @@ def _finish(
     from naslib_diffusion.transfer.training import load_cell
 
     summary = summarise(task.settings, task.images, trials, task.baselines, start)
-    write_atomically(run.summary, (json.dumps(summary, indent=2) + "\n").encode())
+    write_atomically(run.summary, json.dumps(summary, indent=2) + "\n")
     if summary["best"] is None:
         raise UserError("every training diverged; try a smaller --lr")
-    write_atomically(run.report, render_image_report(summary, trials).encode())
+    write_atomically(run.report, render_image_report(summary, trials))
     for kind in export:
         load_cell(run.best).export(run.path / f"best.{kind}")
     if not quiet:

@@ -19,6 +19,8 @@ from naslib_diffusion.plugins.naslib.optimizer import DiffusionNAG
 from naslib_diffusion.plugins.naslib.optimizers import ONE_SHOT, supported_optimizers
 from naslib_diffusion.plugins.naslib.settings import ConfigError
 
+from naslib_diffusion.runtime.locks import Busy, claimed
+
 SPACES = (
     "nasbench101",
     "nasbench201",
@@ -93,8 +95,11 @@ def run(
         config.search.fidelity = -1  # a table knows the end of training only
     if source.images is not None:
         config.data = str(source.images)
-    with _logged(Path(config.save) / "log.log"):
-        return _run(config, source, resume, progress)
+    try:
+        with claimed(Path(config.save)), _logged(Path(config.save) / "log.log"):
+            return _run(config, source, resume, progress)
+    except Busy as error:
+        raise ConfigError(str(error)) from None
 
 
 def _run(
