@@ -13,6 +13,7 @@ import click
 
 from naslib_diffusion.commands.errors import Interrupted, UserError
 from naslib_diffusion.commands.options import make_space, make_table
+from naslib_diffusion.commands.output import say
 
 if TYPE_CHECKING:
     from naslib_diffusion.runs import Evaluation, Results, RunFolder, Settings
@@ -45,7 +46,7 @@ def check_priors(context: click.Context) -> None:
     except ValueError as error:
         raise UserError(f"--prior: {error}") from None
     if any(isinstance(prior, MetaSurrogate) and benchmark in prior.tables for prior in priors):
-        click.echo(f"note: the prior has seen {benchmark}; it is for other data sets", err=True)
+        say(f"note: the prior has seen {benchmark}; it is for other data sets", err=True)
 
 
 def run_search(context: click.Context, out: Path | None, resume: bool, quiet: bool) -> None:
@@ -241,19 +242,19 @@ def _announce(job: _Job, folder: RunFolder) -> None:
     from naslib_diffusion.tables.equality import describe
 
     settings, table, done = job.settings, job.table, job.done
-    click.echo(
+    say(
         f"{table.name}: {settings.budget} evaluations x {settings.seeds} "
         f"seed{'s' * (settings.seeds > 1)} of {table.distinct:,} distinct architectures"
         + (f", {done} already done" if done else "")
         + f"; results go to {folder.path}"
     )
     if settings.table is not None and table.remarks():
-        click.echo(f"{table.objective}: {table.remarks()}")
+        say(f"{table.objective}: {table.remarks()}")
     reason = describe(table)
     if reason:
-        click.echo(f"--distinct {settings.distinct}: {reason}")
+        say(f"--distinct {settings.distinct}: {reason}")
     if settings.seeds_agree:
-        click.echo(
+        say(
             "with a prior, without random evaluations and without noise all seeds ask the same"
             + (": one is run" if settings.seeds == 1 else "; --seeds 1 is enough")
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from naslib_diffusion.commands.errors import Interrupted, UserError
-from naslib_diffusion.commands.options import POSITIVE, SEED, make_space
+from naslib_diffusion.commands.options import POSITIVE, SEED, Finite, check_device, make_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -70,7 +70,7 @@ class _Job:
 @click.option(
     "--minutes",
     metavar="M",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(min=0, min_open=True),
     help="Stop after so long, if --steps are not done by then.",
 )
 @click.option(
@@ -89,7 +89,13 @@ class _Job:
     show_default=True,
     help="Seed of the training data, the weights and the batches.",
 )
-@click.option("--device", default="cpu", show_default=True, help="Where to train: cpu or cuda.")
+@click.option(
+    "--device",
+    callback=check_device,
+    default="cpu",
+    show_default=True,
+    help="Where to train: cpu or cuda.",
+)
 @click.option("--bf16/--fp32", default=None, help="Mixed precision; on by default on a GPU only.")
 @click.option(
     "--processes",
@@ -294,10 +300,9 @@ def _measured(job: _Job, n: int) -> dict[str, Any]:
 
 
 def _print_summary(job: _Job, figures: dict[str, Any]) -> None:
-    from rich.markup import escape
     from rich.table import Table as RichTable
 
-    from naslib_diffusion.commands.terminal import console
+    from naslib_diffusion.commands.terminal import console, shown
 
     grid = RichTable(title=f"score network of {job.space.name}", title_justify="left")
     for heading in ("", "network", "perfect sampler"):
@@ -321,4 +326,4 @@ def _print_summary(job: _Job, figures: dict[str, Any]) -> None:
     grid.add_row("seconds of processor time", f"{figures['cpu_seconds']:,.0f}", "")
     screen = console()
     screen.print(grid)
-    screen.print(f"[bold cyan]checkpoint: {escape(str(job.out))}[/]", soft_wrap=True)
+    screen.print(f"[bold cyan]checkpoint: {shown(str(job.out))}[/]", soft_wrap=True)

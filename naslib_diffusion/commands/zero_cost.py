@@ -11,6 +11,7 @@ import click
 
 from naslib_diffusion.commands.errors import Interrupted, UserError
 from naslib_diffusion.commands.options import POSITIVE, SEED, make_space, quiet_option
+from naslib_diffusion.commands.output import say
 
 
 @click.command("zero-cost")
@@ -105,7 +106,7 @@ def zero_cost(
     except ValueError as error:
         raise UserError(str(error)) from None
     if not quiet:
-        click.echo(
+        say(
             f"{out}: learned from {network.facts['count']:,} untrained networks; "
             f"squared error of what it learned {network.facts['squared_error']:.2g}"
         )

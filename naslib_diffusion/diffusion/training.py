@@ -29,6 +29,7 @@ from naslib_diffusion.diffusion.state import (
     with_moments,
 )
 from naslib_diffusion.runtime.graphs import capture
+from naslib_diffusion.runtime.threads import learning
 from naslib_diffusion.spaces.base import Space
 
 SUPPORT_DRAWS = 20_000
@@ -108,6 +109,7 @@ def score_matching_loss(network: Denoise, x0: Tensor, sigma: Tensor, z: Tensor) 
     return (weight * error.square().mean((1, 2))).mean()
 
 
+@learning()
 def train(
     space: Space[Any],
     config: TrainConfig | None = None,

@@ -105,6 +105,8 @@ def append_whole(file: io.FileIO, content: bytes) -> None:
             rest = rest[file.write(rest) or 0 :]
         os.fsync(file.fileno())
     except BaseException as error:
+        if not rest and not isinstance(error, OSError):
+            raise  # interrupted, but after all was written
         with contextlib.suppress(OSError):  # a device cannot be cut; the first error is the cause
             os.ftruncate(file.fileno(), start)
         if isinstance(error, OSError):
@@ -114,9 +116,11 @@ def append_whole(file: io.FileIO, content: bytes) -> None:
 
 def _written(rows: Iterable[Iterable[object]]) -> bytes:
     buffer = io.StringIO(newline="")
+    plain = csv.writer(buffer, lineterminator="\n")
+    quoted = csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_ALL)
     for row in rows:
         fields = list(map(str, row))
         # before Python 3.13 it leaves a lone return, which ends a row, without quotes
-        quoting = csv.QUOTE_ALL if any("\r" in text for text in fields) else csv.QUOTE_MINIMAL
-        csv.writer(buffer, lineterminator="\n", quoting=quoting).writerow(fields)
+        returns = any("\r" in text for text in fields)
+        (quoted if returns else plain).writerow(fields)
     return buffer.getvalue().encode(errors="surrogateescape")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from naslib_diffusion.runtime.logs import RowLog
-from naslib_diffusion.runtime.threads import one_thread
+from naslib_diffusion.runtime.threads import learning, one_thread
 from naslib_diffusion.spaces.base import Buildable, Space
 from naslib_diffusion.transfer.scores import COMBINED, SCORES
 
@@ -60,6 +60,7 @@ def distinct_sample(space: Space[Any], count: int, seed: int) -> list[Any]:
 
 
 @one_thread()
+@learning()
 def score(space: Space[Any], arch: Any, how: Measuring) -> list[float]:
     """Return the `COMBINED` scores of one architecture.
 
@@ -74,7 +75,7 @@ def score(space: Space[Any], arch: Any, how: Measuring) -> list[float]:
         how.size,
         generator=torch.Generator().manual_seed(how.seed),
     )
-    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(how.seed)
         network = builder.build(
             arch, inputs=how.inputs, outputs=how.outputs, **SMALL.get(space.name, {})

@@ -194,9 +194,15 @@ def _checkpoint(config: Any, optimizer: Any, trainer: Any) -> str:
             f"nothing to resume: there is no checkpoint in {config.save}/search; "
             "see the key search.checkpoint_freq"
         )
-    done = int(torch.load(path, weights_only=True).get("iteration", -1)) + 1
-    _, earlier = json.loads((Path(config.save) / "errors.json").read_text())
-    for name, values in earlier.items():
+    statistics = Path(config.save) / "errors.json"
+    try:
+        done = int(torch.load(path, weights_only=True).get("iteration", -1)) + 1
+        _, earlier = json.loads(statistics.read_text())
+        kept = earlier.items()
+    except Exception as error:  # torch raises many kinds for a damaged file
+        line = " ".join(str(error).split())[:200]
+        raise ConfigError(f"cannot resume from {path} and {statistics}: {line}") from None
+    for name, values in kept:
         if isinstance(values, list):
             trainer.search_trajectory[name].extend(values[:done])
     return str(path)
