@@ -18,6 +18,7 @@ from naslib_diffusion.commands.search import search
 from naslib_diffusion.commands.train import train
 from naslib_diffusion.commands.transfer import transfer
 from naslib_diffusion.commands.zero_cost import zero_cost
+from naslib_diffusion.runtime.text import printable
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -83,9 +84,7 @@ def _os_error(error: OSError) -> int:
 
 def _fail(kind: str, message: str, code: int) -> int:
     """Print one line on stderr, whatever the message holds."""
-    line = " ".join(message.split())
-    printable = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
-    click.echo(f"{kind}: {printable}", err=True)
+    click.echo(f"{kind}: {printable(' '.join(message.split()))}", err=True)
     return code
 
 

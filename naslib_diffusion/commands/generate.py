@@ -251,7 +251,7 @@ def _write(out: Path, columns: dict[str, list[Any]]) -> None:
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
     try:
-        write_atomically(out, buffer.getvalue().encode())
+        write_atomically(out, buffer.getvalue())
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}") from None
 
@@ -260,16 +260,15 @@ def _print_summary(
     columns: dict[str, list[Any]], fit: _Fit | None, table: Table[Any] | None, out: Path
 ) -> None:
     """Print how good the generated architectures are, beside the table's."""
-    from rich.markup import escape
     from rich.table import Table as RichTable
 
-    from naslib_diffusion.commands.terminal import console
+    from naslib_diffusion.commands.terminal import console, shown
 
     screen = console()
     number = len(columns["arch"])
     if table and fit:
         pick = max if table.direction == "maximize" else min
-        grid = RichTable(title=f"{escape(table.name)}: {escape(table.objective)}")
+        grid = RichTable(title=f"{shown(table.name)}: {shown(table.objective)}")
         for heading in ("", "number", "best", "mean"):
             grid.add_column(heading, justify="right" if heading else "left")
         measured = [value for value in columns["measured"] if value is not None]
@@ -284,5 +283,5 @@ def _print_summary(
         screen.print(grid)
         screen.print(f"guided by {fit.count} observed rows, which are left out")
     screen.print(
-        f"[bold cyan]{number:,} distinct architectures: {escape(str(out))}[/]", soft_wrap=True
+        f"[bold cyan]{number:,} distinct architectures: {shown(str(out))}[/]", soft_wrap=True
     )

@@ -122,7 +122,7 @@ def _settings(results: Results) -> list[tuple[str, str]]:
     ]
     reason = describe(table)
     listed += [("equality", reason)] if reason else []
-    skipped = ("benchmark", "table", "objective", "direction", "fingerprint")
+    skipped = ("benchmark", "table", "objective", "direction", "fingerprint", "prior_fingerprint")
     listed += [
         (name, str(value))
         for name, value in results.settings.to_json().items()
