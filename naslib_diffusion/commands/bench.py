@@ -19,6 +19,7 @@ MEASUREMENTS = {
         "acquisition": "Maximising acquisition functions, beside BoTorch's own optimizers.",
         "naslib": "Best accuracy against queries inside NASLib, beside its own optimizers.",
         "optuna": "Optuna's samplers and ours: regret, Pareto fronts, time, one large study.",
+        "referees": "Samplers on tasks of many fields: mean ranks, and which differences count.",
     },
     "paper": {
         "figure4": "Strategies of Bayesian optimisation (paper, Figure 4).",
