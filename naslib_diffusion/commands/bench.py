@@ -7,6 +7,9 @@ import importlib
 import click
 
 MEASUREMENTS = {
+    "compare": {
+        "compare": "Search methods on the same tables, seeds and random start; also your own.",
+    },
     "engine": {
         "checkpoint": "The figures on the cards of trained networks.",
         "gpu": "Speed on a GPU, beside its bounds; without a GPU, of the CPU.",
