@@ -173,7 +173,8 @@ def tell(
     notes = [*(note.format(reference=reference) for note in NOTES), *left_out]
     tables = [summarise(task, runs, budget, reference) for task in tasks]
     for task, rows in zip(tasks, tables, strict=True):
-        show(f"{task.searched.name}, {task.searched.objective}", rows, notes)
+        shown = [{k: v for k, v in row.items() if k not in ("task", "seeds")} for row in rows]
+        show(f"{task.searched.name}, {task.searched.objective}", shown, notes)
     ranked, difference = ranks(tasks, runs, budget)
     differ = f"Mean ranks that are less than {difference:.2f} apart do not differ at 5 %."
     show("Mean ranks over tables and seeds: by the last value, then by speed", ranked, [differ])

@@ -25,7 +25,9 @@ def write_page(
     notes: Sequence[str],
 ) -> None:
     """Write `compare.html`: curves, tables, ranks, settings and where the data are."""
-    methods = list(dict.fromkeys(m for _, m in runs))
+    known = dict.fromkeys(m for _, m in runs)
+    strong = [m for m in known if m == reference or m not in METHODS]
+    methods = [*strong, *(m for m in known if m not in strong)]
     panels = []
     for task, rows in zip(tasks, tables, strict=True):
         curves = {
@@ -45,7 +47,7 @@ def write_page(
         "know other tasks, which have none.",
         panels=panels,
         methods=methods,
-        strong=[m for m in methods if m == reference or m not in METHODS],
+        strong=strong,
         ranks=ranked,
         notes=notes,
         sources=[(m, find(m).source, dict(find(m).settings)) for m in methods],

@@ -8,6 +8,7 @@ import click
 
 MEASUREMENTS = {
     "compare": {
+        "all": "Every measurement, on one page.",
         "compare": "Search methods on the same tables, seeds and random start; also your own.",
     },
     "engine": {
@@ -23,9 +24,11 @@ MEASUREMENTS = {
         "optuna": "Optuna's samplers and ours: regret, Pareto fronts, time, one large study.",
     },
     "paper": {
+        "figure3": "Good cells from a surrogate that saw only poor ones (paper, Figure 3).",
         "figure4": "Strategies of Bayesian optimisation (paper, Figure 4).",
         "table1": "Guided generation against sorting and the oracle (paper, Table 1).",
         "table3": "Validity, uniqueness and novelty of trained score networks (paper, Table 3).",
+        "table4": "Another objective by another surrogate alone (paper, Table 4).",
     },
     "priors": {
         "dataset_aware": "What seeing the data set is worth on held-out image tasks.",

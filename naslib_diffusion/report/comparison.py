@@ -142,6 +142,8 @@ def draw_ranks(rows: Sequence[Mapping[str, Any]], difference: float) -> str:
         axes.plot(means, places, "o", color=COLORS["accent"], ms=5)
         axes.set_yticks(places, [str(row["method"]) for row in rows])
         axes.invert_yaxis()
+        axes.set_xlim(0.5, len(rows) + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("mean rank, 1 is best (bars: critical difference)")
         axes.grid(visible=False, axis="y")
         return to_svg(figure, "ranks")
