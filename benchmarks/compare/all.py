@@ -34,6 +34,7 @@ QUICK: Mapping[str, str] = {
     "optuna": "--task nasbench201/cifar100 --sampler diffusion --sampler random --sampler tpe "
     "--seeds 2 --trials 40",
     "priors": "--quick",
+    "published": "--seeds 20",
     "referees": "--quick",
     "scratch": "--seeds 2 --budget 60",
     "speed": "--runs 2",

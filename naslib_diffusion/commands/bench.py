@@ -10,6 +10,8 @@ MEASUREMENTS = {
     "compare": {
         "all": "Every measurement, on one page.",
         "compare": "Search methods on the same tables, seeds and random start; also your own.",
+        "published": "Baselines of the comparison against figures published for them.",
+        "results": "The documentation's page of results, from JSON files.",
     },
     "engine": {
         "checkpoint": "The figures on the cards of trained networks.",
