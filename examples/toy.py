@@ -2,7 +2,7 @@
 
     python examples/toy.py --out toy.png
 
-Read it from top to bottom; it takes ten minutes. An architecture is noise that was cleaned. A
+Read it from top to bottom. An architecture is noise that was cleaned. A
 function that scores architectures steers the cleaning, so that good ones come out.
 """
 
@@ -45,9 +45,8 @@ Sampler = Callable[[Denoiser, Tensor, torch.Generator], Tensor]
 def denoise(x: Tensor, sigma: float) -> Tensor:
     """Return the mean of all cells that may be behind the noisy x, `B x 6 x 5`.
 
-    The weight of operation k on an edge is proportional to exp(-|x - e_k|^2 / (2 sigma^2)). Since
-    |x - e_k|^2 = |x|^2 - 2 x_k + 1, only x_k / sigma^2 differs from one k to the next, and edges
-    are independent: a softmax for each edge. Nothing has to be trained.
+    The weight of operation k on an edge is proportional to exp(-|x - e_k|^2 / (2 sigma^2)), and
+    |x - e_k|^2 = |x|^2 - 2 x_k + 1. So it is a softmax for each edge; nothing has to be trained.
     """
     return torch.softmax(x / sigma**2, dim=2)
 
