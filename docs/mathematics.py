@@ -1,4 +1,4 @@
-"""Equations of the pages as MathML, made when the site is built: readers need no script for them."""
+"""Equations of the pages as MathML, made when the site is built; readers need no script."""
 
 from __future__ import annotations
 
