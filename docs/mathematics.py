@@ -11,7 +11,7 @@ INLINE = re.compile(r'<span class="arithmatex">\\\((.*?)\\\)</span>', re.DOTALL)
 DISPLAY = re.compile(r'<div class="arithmatex">\\\[(.*?)\\\]</div>', re.DOTALL)
 
 
-def on_page_content(page: str, **_: object) -> str:
+def on_page_content(content: str, **_: object) -> str:
     """Replace what `pymdownx.arithmatex` marked; MkDocs calls this for each page."""
-    page = INLINE.sub(lambda found: convert(html.unescape(found[1])), page)
-    return DISPLAY.sub(lambda found: convert(html.unescape(found[1]), display="block"), page)
+    content = INLINE.sub(lambda found: convert(html.unescape(found[1])), content)
+    return DISPLAY.sub(lambda found: convert(html.unescape(found[1]), display="block"), content)
