@@ -11,6 +11,7 @@ import click
 
 from naslib_diffusion import __version__
 from naslib_diffusion.commands.bench import bench
+from naslib_diffusion.commands.cite import cite
 from naslib_diffusion.commands.errors import Interrupted, UserError
 from naslib_diffusion.commands.generate import generate
 from naslib_diffusion.commands.naslib import naslib
@@ -50,6 +51,7 @@ cli.add_command(naslib)
 cli.add_command(transfer)
 cli.add_command(zero_cost)
 cli.add_command(bench)
+cli.add_command(cite)
 
 
 def main(args: Sequence[str] | None = None) -> None:
