@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -177,3 +178,15 @@ def _check_benchmark_options(space: str | None, objective: str | None, direction
         make_space(space)
     if direction != "maximize":
         raise UserError("all benchmarks are maximised; --direction belongs to --table")
+
+
+def refuse_existing(out: Path, force: bool) -> None:
+    """Refuse to write a file over another, and make its folder."""
+    if out.is_dir():
+        raise UserError(f"{out} is a folder; --out must be a file")
+    if os.path.lexists(out) and not force:
+        raise UserError(f"{out} exists already; --force overwrites it")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror}") from None

@@ -24,6 +24,7 @@ from naslib_diffusion.commands.options import (
 
 if TYPE_CHECKING:
     from naslib_diffusion.runs import Evaluation, Results, RunFolder, Settings
+    from naslib_diffusion.search import Prediction
     from naslib_diffusion.tables import Table
 
 DEFAULT_BENCHMARK = "nasbench201/cifar100"
@@ -305,17 +306,19 @@ def _run(
 ) -> Results:
     """Run the search; on Ctrl-C say what is saved."""
     from naslib_diffusion.commands.terminal import Progress
-    from naslib_diffusion.runs import Results, TrialLog, run
+    from naslib_diffusion.runs import PredictionLog, Results, TrialLog, read_predictions, run
     from naslib_diffusion.transfer.priors import load_priors
 
     start, resumed = time.perf_counter(), sum(map(len, saved.values()))
     with (
         TrialLog(folder.trials) as log,
+        PredictionLog(folder.predictions) as predictions,
         Progress(settings, table, resumed, quiet) as progress,
     ):
 
-        def record(evaluation: Evaluation) -> None:
+        def record(evaluation: Evaluation, prediction: Prediction | None) -> None:
             log.append(evaluation)
+            predictions.append(evaluation, prediction)
             progress.advance(evaluation)
 
         try:
@@ -328,7 +331,8 @@ def _run(
                 f"go on with: naslib-diffusion search --out {folder.path} --resume"
             ) from None
     seconds = time.perf_counter() - start
-    return Results(settings, table, trials, seconds=seconds, resumed=resumed)
+    forecasts = read_predictions(folder.predictions)
+    return Results(settings, table, trials, seconds=seconds, resumed=resumed, forecasts=forecasts)
 
 
 def _finish(results: Results, folder: RunFolder) -> None:

@@ -24,11 +24,12 @@ class Stored(Protocol):
 
 
 class RunFolder:
-    """Where a run keeps `trials.csv`, `settings.json`, `summary.json` and `report.html`."""
+    """Where a run keeps its trials, predictions, settings, summary and report."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.trials = path / "trials.csv"
+        self.predictions = path / "predictions.csv"
         self.settings = path / "settings.json"
         self.summary = path / "summary.json"
         self.report = path / "report.html"
