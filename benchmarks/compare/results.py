@@ -14,8 +14,9 @@ from naslib_diffusion.runtime.files import write_atomically
 
 HEAD = """# Results
 
-Made by `naslib-diffusion bench results` of the files in [results/](results/), which hold settings, versions and commit
-of each measurement; a test fails where the two differ. `naslib-diffusion bench all --data DATA` measures everything.
+Made by `naslib-diffusion bench results` of the files in [results/](results/), which hold
+settings, versions and commit of each measurement; a test fails where the two differ.
+`naslib-diffusion bench all --data DATA` measures everything.
 """
 TABLES = ("rows", "ranks")
 """Entries of a file that are tables."""

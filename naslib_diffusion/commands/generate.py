@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from naslib_diffusion.commands.options import (
     budgeted,
     make_space,
     make_table,
+    refuse_existing,
     table_options,
 )
 
@@ -125,7 +125,7 @@ def generate(
     from naslib_diffusion.spaces.equality import structure, under
     from naslib_diffusion.tables.equality import equality
 
-    _refuse_existing(out, force)
+    refuse_existing(out, force)
     bounds = source.pop("within")
     table = _table(source)
     if table:
@@ -140,17 +140,6 @@ def generate(
     _write(out, columns)
     if not quiet:
         _print_summary(columns, fit, table, out)
-
-
-def _refuse_existing(out: Path, force: bool) -> None:
-    if out.is_dir():
-        raise UserError(f"{out} is a folder; --out must be a file")
-    if os.path.lexists(out) and not force:
-        raise UserError(f"{out} exists already; --force overwrites it")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write {out}: {error.strerror}") from None
 
 
 def _table(source: dict[str, Any]) -> Table[Any] | None:

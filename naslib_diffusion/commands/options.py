@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -241,3 +242,15 @@ def _check_benchmark_options(space: str | None, objective: str | None) -> None:
         raise UserError("--objective belongs to --table; a benchmark's name says its objective")
     if space is not None:
         make_space(space)
+
+
+def refuse_existing(out: Path, force: bool) -> None:
+    """Refuse to write a file over another, and make its folder."""
+    if out.is_dir():
+        raise UserError(f"{out} is a folder; --out must be a file")
+    if os.path.lexists(out) and not force:
+        raise UserError(f"{out} exists already; --force overwrites it")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror}") from None

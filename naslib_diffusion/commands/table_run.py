@@ -17,6 +17,7 @@ from naslib_diffusion.commands.output import say
 
 if TYPE_CHECKING:
     from naslib_diffusion.runs import Evaluation, Results, RunFolder, Settings
+    from naslib_diffusion.search import Prediction
     from naslib_diffusion.surrogates.prior import Prior
     from naslib_diffusion.tables import Table
 
@@ -263,16 +264,18 @@ def _announce(job: _Job, folder: RunFolder) -> None:
 def _run(job: _Job, folder: RunFolder, quiet: bool) -> Results:
     """Run the search; on Ctrl-C say what is saved."""
     from naslib_diffusion.commands.terminal import Progress
-    from naslib_diffusion.runs import Results, TrialLog, run
+    from naslib_diffusion.runs import PredictionLog, Results, TrialLog, read_predictions, run
 
     start, settings = time.perf_counter(), job.settings
     with (
         TrialLog(folder.trials) as log,
+        PredictionLog(folder.predictions) as predictions,
         Progress(settings, job.table, job.done, quiet) as progress,
     ):
 
-        def record(evaluation: Evaluation) -> None:
+        def record(evaluation: Evaluation, prediction: Prediction | None) -> None:
             log.append(evaluation)
+            predictions.append(evaluation, prediction)
             progress.advance(evaluation)
 
         try:
@@ -284,7 +287,10 @@ def _run(job: _Job, folder: RunFolder, quiet: bool) -> Results:
                 f"go on with: naslib-diffusion search --out {folder.path} --resume"
             ) from None
     seconds = time.perf_counter() - start
-    return Results(settings, job.table, trials, seconds=seconds, resumed=job.done)
+    forecasts = read_predictions(folder.predictions)
+    return Results(
+        settings, job.table, trials, seconds=seconds, resumed=job.done, forecasts=forecasts
+    )
 
 
 def _finish(results: Results, folder: RunFolder) -> None:

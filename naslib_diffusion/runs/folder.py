@@ -27,7 +27,7 @@ class Stored(Protocol):
 
 
 class RunFolder:
-    """Where a run keeps `trials.csv`, `settings.json`, `summary.json` and `report.html`.
+    """Where a run keeps its trials, predictions, settings, summary and report.
 
     A context manager: from `start` or `stored` until its end no other process can use the folder.
     """
@@ -35,6 +35,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.trials = path / "trials.csv"
+        self.predictions = path / "predictions.csv"
         self.settings = path / "settings.json"
         self.summary = path / "summary.json"
         self.report = path / "report.html"
