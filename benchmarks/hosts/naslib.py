@@ -321,7 +321,7 @@ def main(
         _need_naslib()
     for job in tqdm(todo, desc="searches"):
         result = search(job, data / CELLS)
-        write_atomically(folder / job.file, (json.dumps(result) + "\n").encode())
+        write_atomically(folder / job.file, json.dumps(result) + "\n")
     _report(out, _load(folder, jobs), _load(folder, timing), predictors)
 
 
