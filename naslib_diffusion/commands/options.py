@@ -95,8 +95,8 @@ resume_option = click.option(
 quiet_option = click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 
 
-def table_options(command: F) -> F:
-    """Add the options that name a table."""
+def table_options(command: F, data: Sequence[str] = ("--api-file", "--data")) -> F:
+    """Add the options that name a table; `data` are the names of that for a benchmark's files."""
     options = [
         click.option(
             "--benchmark",
@@ -145,8 +145,7 @@ def table_options(command: F) -> F:
             "same one, as for latency and size.  [default: whether isomorphic rows agree]",
         ),
         click.option(
-            "--data",
-            "--api-file",
+            *data,
             "api_file",
             metavar="PATH",
             type=click.Path(path_type=Path),
@@ -217,7 +216,7 @@ def make_table(
                 raise UserError(f"{benchmark} is maximised; --direction belongs to --table")
             return with_equality(_within(measured, within), distinct)
         if api_file is not None:
-            raise UserError("--data belongs to --benchmark, not to --table")
+            raise UserError("--api-file belongs to --benchmark, not to --table")
         assert table is not None
         found = make_space(space or "nasbench201")
         rows = load_table(

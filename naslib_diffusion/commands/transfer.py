@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def image_options(command: Any) -> Any:
 
 
 @click.command()
-@table_options
+@functools.partial(table_options, data=("--api-file",))  # --data are images here
 @image_options
 @click.option(
     "--prior",

@@ -198,7 +198,7 @@ SEARCH_ERRORS = {
     "table and benchmark": (["--benchmark", "nasbench201/cifar10"], "not both"),
     "no noise": (["--noisy"], "only one value"),
     "stray argument": (["surprise"], "surprise"),
-    "api file": (["--api-file", "x"], "--data belongs to --benchmark"),
+    "api file": (["--api-file", "x"], "--api-file belongs to --benchmark"),
     "resume nothing": (["--resume"], "there is no run to resume"),
 }
 
