@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+ROUNDING = 2.0**-30
+"""Random numbers this close to one are taken for less: sums of shares are rounded."""
 DEAD = -1
 """Stands for the state to which no letter leads."""
 
@@ -93,27 +95,26 @@ class PathBlock:
     def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw the values of `n` paths, `n x w`, all equally likely."""
         states, x = torch.zeros(n, dtype=torch.long), self.letters.new_zeros(n, self.width)
-        for step, weights in zip(self.steps, self._weights, strict=True):
-            ends = weights[states]
-            u = torch.rand(n, 1, generator=generator, dtype=torch.double)
-            chosen = torch.searchsorted(ends, u * ends[:, -1:], right=True)[:, 0]
-            chosen = chosen.clamp(max=ends.shape[1] - 1)
-            x += self.letters[step.letters[chosen]]
-            states = step.to[states, chosen]
+        for step, ends in zip(self.steps, self._shares, strict=True):
+            u = torch.rand(n, generator=generator, dtype=torch.double).clamp(max=1 - ROUNDING)
+            chosen = torch.searchsorted(ends, states + u, right=True)
+            x += self.letters[step.letters[chosen % len(step.letters)]]
+            states = step.to.flatten()[chosen]
         return x
 
     @functools.cached_property
-    def _weights(self) -> list[Tensor]:
-        """How many paths go through each transition and those before it, `S x A`, for each layer.
+    def _shares(self) -> list[Tensor]:
+        """For each layer, how the paths from each state divide into its letters, `S * A`.
 
-        Relative to the largest, so that no number of them is too large.
+        As the ends of intervals that letters have on a line, on which a state has a length of one.
         """
         tables, paths = [], torch.ones(self._ends, dtype=torch.double)
         for step in reversed(self.steps):
             through = torch.cat([paths, paths.new_zeros(1)])[step.to]
             paths = through.sum(1)
-            tables.append(through.cumsum(1) / paths.max())
-            paths = paths / paths.max()
+            ends = (through / paths[:, None]).cumsum(1).clamp(max=1)
+            tables.append((ends + torch.arange(len(ends))[:, None]).flatten())
+            paths = paths / paths.max()  # no number of them is too large
         return tables[::-1]
 
     @property
