@@ -17,14 +17,17 @@ from naslib_diffusion.spaces.base import (
     Space,
     UniformBlock,
     count_encodings,
+    count_values,
     draw,
     values_of,
 )
+from naslib_diffusion.spaces.paths import PathBlock
 from naslib_diffusion.spaces.sampling import sample_some
 
 _MAX_ROUNDS = 100  # batches that `sample` draws before it gives up
 _MIN_BATCH = 100
 _SAME = 1e-6  # rounding by less than this is none
+_LISTED = 2**17  # values of a block some of whose columns are fixed
 _CLOSE = 1e-9  # how far a coordinate of an atom may be from its fixed value
 
 
@@ -83,7 +86,7 @@ class Fixed(Generic[A]):
         """Return an architecture near each encoding, `B x *shape`, with the columns fixed."""
         flat = x.detach().double().cpu().flatten(1).clone()
         for block in self.blocks:
-            if not isinstance(block, UniformBlock):
+            if not isinstance(block, UniformBlock | PathBlock):
                 atoms, columns = values_of(block), list(block.columns)
                 cost = atoms.square().sum(1) - 2 * flat[:, columns] @ atoms.T
                 flat[:, columns] = atoms[cost.argmin(1)]
@@ -129,9 +132,9 @@ class Fixed(Generic[A]):
     def _fix(self, block: Block) -> Block:
         """Keep the atoms of a block that agree with the fixed columns."""
         inside = {
-            column - block.start: value
+            block.columns.index(column): value
             for column, value in self.columns.items()
-            if block.start <= column < block.start + block.width
+            if column in block.columns
         }
         if not inside:
             return block
@@ -139,6 +142,11 @@ class Fixed(Generic[A]):
             if not 0 <= inside[0] <= 1:
                 raise ValueError(f"column {block.start} is in [0, 1], not {inside[0]}")
             return AtomBlock(block.start, torch.tensor([[inside[0]]], dtype=torch.double))
+        if count_values(block) > _LISTED:
+            raise ValueError(
+                f"columns of {self.space.name!r} cannot be fixed: they belong to a block of "
+                f"{count_values(block):.3g} values, and at most {_LISTED:,} can be listed"
+            )
         atoms = values_of(block).double()
         for column, value in inside.items():
             atoms = atoms[(atoms[:, column] - value).abs() <= _CLOSE]
