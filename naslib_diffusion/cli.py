@@ -11,13 +11,18 @@ import click
 
 from naslib_diffusion import __version__
 from naslib_diffusion.commands.bench import bench
+from naslib_diffusion.commands.cite import cite
+from naslib_diffusion.commands.compare import compare
+from naslib_diffusion.commands.data import data
 from naslib_diffusion.commands.errors import Interrupted, UserError
 from naslib_diffusion.commands.generate import generate
 from naslib_diffusion.commands.naslib import naslib
+from naslib_diffusion.commands.report import report
 from naslib_diffusion.commands.search import search
 from naslib_diffusion.commands.train import train
 from naslib_diffusion.commands.transfer import transfer
 from naslib_diffusion.commands.zero_cost import zero_cost
+from naslib_diffusion.runtime.text import printable
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -49,7 +54,11 @@ cli.add_command(train)
 cli.add_command(naslib)
 cli.add_command(transfer)
 cli.add_command(zero_cost)
+cli.add_command(compare)
+cli.add_command(report)
 cli.add_command(bench)
+cli.add_command(data)
+cli.add_command(cite)
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -83,9 +92,7 @@ def _os_error(error: OSError) -> int:
 
 def _fail(kind: str, message: str, code: int) -> int:
     """Print one line on stderr, whatever the message holds."""
-    line = " ".join(message.split())
-    printable = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
-    click.echo(f"{kind}: {printable}", err=True)
+    click.echo(f"{kind}: {printable(' '.join(message.split()))}", err=True)
     return code
 
 

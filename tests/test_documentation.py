@@ -1,7 +1,8 @@
-"""The Python blocks of README.md and docs/*.md run, and print what they say.
+"""The blocks of README.md and docs/ run, print what they say, and quote messages that exist.
 
-The blocks of a page run one after the other, as one module. Names that a page leaves to its
-reader come from `READERS`; what takes long is made shorter by `SHORTER`. In .ci/run this module
+The Python blocks of a page run one after the other, as one module, and its console blocks with
+them. Names that a page leaves to its reader come from `READERS`; what takes long is made shorter
+by `SHORTER`. In .ci/run this module
 runs once more, in a checkout's root beside a plain install of the package, which the checkout
 shadows.
 """
@@ -9,16 +10,20 @@ shadows.
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import os
 import re
+import shlex
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import optuna
 import pytest
 import torch
@@ -27,18 +32,27 @@ from botorch.models import SingleTaskGP
 from naslib_diffusion.plugins.naslib import compat
 
 import naslib_diffusion
+from naslib_diffusion import cli
 from naslib_diffusion.spaces import ProductSpace
 from naslib_diffusion.testing import SpaceTestCase
 
 ROOT = Path(__file__).resolve().parents[1]
-BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
-SAID = re.compile(r"^print\(.*\)  # (.*)$", re.MULTILINE)
-PAGES = {
-    str(path.relative_to(ROOT)): BLOCK.findall(text)
-    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-    if "```python" in (text := path.read_text(encoding="utf-8"))
+BLOCK = re.compile(r"```(?:python|console)\n(.*?)```", re.DOTALL)
+FILE = re.compile(r"```yaml\n# (\S+)\n(.*?)```", re.DOTALL)
+COMMAND = "$ naslib-diffusion "
+TEXTS = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 }
-SHORTER = {"in range(30)": "in range(12)", "n_trials=100": "n_trials=12"}
+SAID = re.compile(r"^print\(.*\)  # (.*)$", re.MULTILINE)
+PAGES = {page: BLOCK.findall(text) for page, text in TEXTS.items() if BLOCK.search(text)}
+SHORTER = {
+    "zip(digits.images, digits.target)": "zip(digits.images[::18], digits.target[::18])",
+    "in range(30)": "in range(12)",
+    "n_trials=100": "n_trials=12",
+    "n_trials=40": "n_trials=13",
+    "transfer --data photos": "transfer --quiet --epochs 1 --data photos",
+}
 INSTALLED = "NASLIB_DIFFUSION_INSTALLED"
 """Set where the package is installed, and not by `pip install -e`."""
 
@@ -90,15 +104,30 @@ READERS: dict[str, Callable[[Names], Any]] = {
 
 
 def run(page: str) -> Names:
-    """Run the blocks of a page as one module, and return its names."""
+    """Run the blocks of a page as one module, beside its YAML files, and return its names."""
     names: Names = {"__name__": __name__}
+    for name, content in FILE.findall((ROOT / page).read_text(encoding="utf-8")):
+        Path(name).write_text(content)
     for block in PAGES[page]:
+        if block.startswith(COMMAND):
+            run_commands(block)
+            continue
         used = {node.id for node in ast.walk(ast.parse(block)) if isinstance(node, ast.Name)}
         for name in sorted(READERS.keys() & used - names.keys()):
             names[name] = READERS[name](names)
-        source = functools.reduce(lambda text, pair: text.replace(*pair), SHORTER.items(), block)
-        exec(compile(source, page, "exec"), names)
+        exec(compile(shorter(block), page, "exec"), names)
     return names
+
+
+def run_commands(block: str) -> None:
+    """Run the lines of a console block."""
+    for line in shorter(block).splitlines():
+        with pytest.raises(SystemExit, match=r"\A0\Z"):
+            cli.main(shlex.split(line.removeprefix(COMMAND)))
+
+
+def shorter(block: str) -> str:
+    return functools.reduce(lambda text, pair: text.replace(*pair), SHORTER.items(), block)
 
 
 @pytest.fixture
@@ -117,27 +146,84 @@ def without_naslib() -> bool:
 @pytest.mark.usefixtures("quiet_optuna")
 @pytest.mark.filterwarnings("default")  # the hosts' own
 def test_a_page_prints_what_it_says(page, tmp_path, monkeypatch, capsys):
-    if page == "docs/naslib.md" and without_naslib():
+    if page.endswith("naslib.md") and without_naslib():
         pytest.skip("there is no NASLib; set NASLIB_HOME to a checkout of it")
     monkeypatch.chdir(tmp_path)
     run(page)
     printed = capsys.readouterr().out.splitlines()
     for line in SAID.findall("".join(PAGES[page])):
-        assert any(line == own or line.startswith(f"{own} ") for own in filter(None, printed))
+        assert any(line == own or line.startswith(f"{own} ") for own in filter(None, printed)), (
+            line
+        )
 
 
 def test_what_is_made_shorter_is_there():
     blocks = "".join(block for blocks in PAGES.values() for block in blocks)
-    assert all(blocks.count(long) == 1 for long in SHORTER)
+    assert all(long in blocks for long in SHORTER)
 
 
-class TestStacks(run("docs/spaces.md")["TestStacks"]):
+with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+    SPACES = run("docs/spaces.md")
+
+
+class TestStacks(SPACES["TestStacks"]):
     """The space of docs/spaces.md passes the suite, as the page says."""
 
 
 def test_the_page_tests_its_space_by_the_suite():
     assert issubclass(TestStacks, SpaceTestCase)
     assert TestStacks.space.__wrapped__(None).size == 9 + 27 + 81 - (4 + 8 + 16)
+
+
+# --- commands and messages ----------------------------------------------------------------------
+
+
+def commands(text: str) -> list[list[str]]:
+    """Return the words of each command line of the program that a page shows."""
+    joined = text.replace("\\\n", " ")
+    lines = re.findall(r"^(?:\$ | {4}|.*&& )(naslib-diffusion .*)$", joined, re.MULTILINE)
+    return [shlex.split(line)[1:] for line in lines]
+
+
+@pytest.mark.parametrize("page", [page for page, text in TEXTS.items() if commands(text)])
+def test_commands_on_a_page_are_understood(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("DATA", "TABLES"):
+        Path(folder).mkdir()
+    for words in commands(TEXTS[page]):
+        command, rest = named(cli.cli, words)
+        if command is not None:
+            command.make_context(command.name, rest)  # reads the options; runs nothing
+
+
+def named(command: click.Command, words: list[str]) -> tuple[click.Command | None, list[str]]:
+    """Return the command that words name, and the rest; None where a page leaves a name open."""
+    while isinstance(command, click.Group):
+        if words[0].isupper():
+            return None, words
+        found = command.get_command(click.Context(command), words[0])
+        assert found is not None, f"there is no command {words[0]}"
+        command, words = found, words[1:]
+    return command, words
+
+
+def messages() -> str:
+    """Return all text in the code but docstrings; what is filled in is missing."""
+    found = []
+    for path in (*(ROOT / "naslib_diffusion").rglob("*.py"), *(ROOT / "plugins").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return "\n".join(found)
+
+
+def test_troubleshooting_quotes_messages_that_exist():
+    text, known = TEXTS["docs/troubleshooting.md"], messages()
+    quoted = re.findall(r"^### `(.*)`$", text, re.MULTILINE)
+    assert len(quoted) > 40
+    for message in quoted:
+        parts = [part.strip() for part in message.split("…")]
+        assert all(part in known for part in parts if len(part) > 3), message
 
 
 # --- where Python is started --------------------------------------------------------------------

@@ -30,6 +30,7 @@ from naslib_diffusion.benchmarks.harness.common import (
     run_all,
     save,
     seeds_option,
+    several,
 )
 from naslib_diffusion.benchmarks.harness.common import show as show_table
 from naslib_diffusion.benchmarks.harness.curves import save_curves
@@ -173,21 +174,8 @@ def _nsga2(table: dict[Cell, tuple[float, float]], seed: int, budget: int) -> li
 @click.command()
 @data_option
 @out_option
-@click.option(
-    "--task",
-    "tasks",
-    multiple=True,
-    type=click.Choice(list(TASKS)),
-    help="Pair of objectives (several times for several); all unless told.",
-)
-@click.option(
-    "--method",
-    "methods",
-    multiple=True,
-    type=click.Choice(list(METHODS)),
-    help="Method to compare (several times for several); unless told, diffusion, local_search and "
-    "NSGA-II.",
-)
+@several("--task", TASKS, "Pair of objectives")
+@several("--method", METHODS, "Method to compare", "diffusion, local_search and NSGA-II")
 @seeds_option(default=10)
 @budget_option(default=50)
 @click.option(

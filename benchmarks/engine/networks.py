@@ -111,7 +111,7 @@ def measured(case: Case, folder: Path) -> dict[str, Any]:
     result = {"training CPU s": seconds, **judged(denoiser, space, case)}
     result |= _counts(result.pop("archs"), space, set(known))
     content = json.dumps({"case": asked, "result": result}, indent=2)
-    write_atomically(path, content.encode())
+    write_atomically(path, content)
     return result
 
 

@@ -77,7 +77,7 @@ def kept(
         if stored["case"] == asked:
             return stored["result"]  # type: ignore[no-any-return]
     result = function(case, data, network)
-    write_atomically(path, json.dumps({"case": asked, "result": result}, indent=2).encode())
+    write_atomically(path, json.dumps({"case": asked, "result": result}, indent=2))
     return result
 
 

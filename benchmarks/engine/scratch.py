@@ -19,6 +19,7 @@ from naslib_diffusion.benchmarks.harness.common import (
     run_all,
     save,
     seeds_option,
+    several,
     show,
 )
 from naslib_diffusion.benchmarks.harness.searching import best_so_far, evaluations_until
@@ -75,13 +76,7 @@ def _optuna(table: Table[Any], method: str, seed: int, budget: int) -> int:
     multiple=True,
     help="Benchmark, or test column of --data (several times for several); all unless told.",
 )
-@click.option(
-    "--method",
-    "methods",
-    multiple=True,
-    type=click.Choice(METHODS),
-    help="Method to compare (several times for several); guided, mutation and random unless told.",
-)
+@several("--method", METHODS, "Method to compare", "guided, mutation and random")
 @seeds_option(default=20)
 @budget_option(default=150)
 @processes_option

@@ -6,8 +6,6 @@ import csv
 import functools
 import importlib.util
 import json
-import os
-import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -15,11 +13,11 @@ from typing import Any, TypeVar
 
 import click
 import torch
+from naslib_diffusion.benchmarks.harness.provenance import command, facts
 from rich.console import Console
 from rich.table import Table as RichTable
 from tqdm import tqdm
 
-from naslib_diffusion import __version__
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.tables import (
     Direction,
@@ -111,6 +109,17 @@ def budget_option(default: int) -> Callable[[F], F]:
     )
 
 
+def several(flag: str, choices: Iterable[str], what: str, unless: str = "all") -> Callable[[F], F]:
+    """Return an option that may be given several times, under the plural of its flag."""
+    return click.option(
+        flag,
+        f"{flag.removeprefix('--')}s",
+        multiple=True,
+        type=click.Choice(list(choices)),
+        help=f"{what} (several times for several); {unless} unless told.",
+    )
+
+
 @functools.cache
 def load_task(task: str, data: Path | None) -> Table[Any]:
     """Return a table by name: a benchmark's, or a column of `data/nasbench201.csv.gz`.
@@ -190,7 +199,10 @@ def show(title: str, rows: Sequence[Mapping[str, object]], notes: Sequence[str] 
 def save(
     out: Path | None, name: str, rows: Sequence[Mapping[str, object]], **settings: object
 ) -> None:
-    """Write rows to `out/name.csv` and the settings beside them, if a folder was given."""
+    """Write rows to `out/name.csv`, if a folder was given; and to `name.json` with all about them.
+
+    That is the command, the settings, and what `facts` tells.
+    """
     if out is None:
         return
     out.mkdir(parents=True, exist_ok=True)
@@ -198,11 +210,5 @@ def save(
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)
-    facts = {
-        "version": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "cores": os.cpu_count(),
-        **settings,
-    }
-    (out / f"{name}.json").write_text(json.dumps(facts, indent=2, default=str) + "\n")
+    result = {"name": name, "command": command(), **settings, **facts(), "rows": rows}
+    (out / f"{name}.json").write_text(json.dumps(result, indent=1, default=str) + "\n")

@@ -43,7 +43,7 @@ def save_curves(
         panels, image, start=start, xlabel="evaluations (shaded: random start)", ylabel=ylabel
     )
     page = render_bench(title, text, image.read_bytes(), rows)
-    write_atomically(out / f"{name}.html", page.encode())
+    write_atomically(out / f"{name}.html", page)
 
 
 def draw_curves(

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import TypeVar
 
+import torch
+
+from naslib_diffusion.diffusion.guidance import Guide
 from naslib_diffusion.search import Search
+from naslib_diffusion.spaces import NASBench201
+from naslib_diffusion.spaces.nasbench201 import Cell
+from naslib_diffusion.surrogates import GaussianProcess, ObjectiveScale
+from naslib_diffusion.tables import Table
 
 A = TypeVar("A", bound=Hashable)
 
@@ -27,6 +34,14 @@ def best_so_far(
             break
         search.tell([arch], [value])
     return best
+
+
+def predictor(table: Table[Cell], cells: Sequence[Cell]) -> Guide:
+    """Return the mean of the Gaussian process that was fitted to some cells of a table."""
+    space = NASBench201()
+    values = torch.tensor([table[cell] for cell in cells], dtype=torch.double)
+    model = GaussianProcess(space).fit(space.encode(cells), ObjectiveScale.of(values)(values))
+    return lambda x: model.posterior(x)[0]
 
 
 def evaluations_until(best: list[float], enough: float, budget: int) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 import torch
-from naslib_diffusion.benchmarks.harness.common import out_option, save, show
+from naslib_diffusion.benchmarks.harness.common import out_option, save, several, show
 from naslib_diffusion.benchmarks.hosts.acquisition_growth import growth
 from naslib_diffusion.benchmarks.hosts.acquisition_peers import (
     Optimizer,
@@ -151,13 +151,7 @@ def _diversity(case: Case, outcome: Outcome) -> float:
 
 @click.command()
 @out_option
-@click.option(
-    "--case",
-    "cases",
-    multiple=True,
-    type=click.Choice(list(CASES)),
-    help="Space and size to measure (several times for several); all unless told.",
-)
+@several("--case", CASES, "Space and size to measure")
 @click.option(
     "--function",
     "names",

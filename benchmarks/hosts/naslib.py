@@ -22,6 +22,7 @@ from naslib_diffusion.benchmarks.harness.common import (
     need_files,
     save,
     seeds_option,
+    several,
     show,
 )
 from naslib_diffusion.plugins.naslib import compat
@@ -264,20 +265,8 @@ def draw(runs: Sequence[dict[str, Any]], predictor: str, path: Path) -> None:
     show_default=True,
     help="Folder of the results; runs that are there are not repeated.",
 )
-@click.option(
-    "--dataset",
-    "datasets",
-    multiple=True,
-    type=click.Choice(DATASETS),
-    help="Data set of NAS-Bench-201 (several times for several); all unless told.",
-)
-@click.option(
-    "--method",
-    "methods",
-    multiple=True,
-    type=click.Choice(METHODS),
-    help="NASLib's optimizer, or ours (several times for several); all unless told.",
-)
+@several("--dataset", DATASETS, "Data set of NAS-Bench-201")
+@several("--method", METHODS, "NASLib's optimizer, or ours")
 @click.option(
     "--predictor",
     "predictors",
@@ -332,7 +321,7 @@ def main(
         _need_naslib()
     for job in tqdm(todo, desc="searches"):
         result = search(job, data / CELLS)
-        write_atomically(folder / job.file, (json.dumps(result) + "\n").encode())
+        write_atomically(folder / job.file, json.dumps(result) + "\n")
     _report(out, _load(folder, jobs), _load(folder, timing), predictors)
 
 

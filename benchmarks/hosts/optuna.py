@@ -77,7 +77,7 @@ def one_run(name: str, sampler: str, seed: int, trials: int, out: Path | None) -
     run = {"task": name, "sampler": sampler, "seed": seed, "version": __version__,
            "optuna": optuna.__version__, "values": values, "seconds": seconds}  # fmt: skip
     if path is not None:
-        write_atomically(path, json.dumps(run).encode())
+        write_atomically(path, json.dumps(run))
     return run
 
 

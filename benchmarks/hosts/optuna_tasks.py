@@ -36,6 +36,9 @@ class Task:
         typical: the median over random points: regret is in units of `typical - best`.
         space: an architecture space that the parameters spell, if they do.
         numeric: whether all parameters are numbers.
+        closed: whether `space` lists all points that there are, so that a sampler must know it.
+        rule: the combinations of parameters that can be evaluated, where that is known.
+        logarithmic: whether regret is taken of the logarithms of values.
     """
 
     objective: Objective
@@ -43,6 +46,9 @@ class Task:
     typical: float | None
     space: Callable[[], Any] | None = None
     numeric: bool = False
+    closed: bool = False
+    rule: Callable[[dict[str, Any]], bool] | None = None
+    logarithmic: bool = False
 
 
 def nasbench201(dataset: str) -> Task:

@@ -19,14 +19,14 @@ from naslib_diffusion.benchmarks.harness.common import (
     run_all,
     save,
     seeds_option,
+    several,
 )
 from naslib_diffusion.benchmarks.harness.common import show as show_table
 from naslib_diffusion.benchmarks.harness.curves import save_curves
 from naslib_diffusion.benchmarks.harness.searching import best_so_far
+from naslib_diffusion.benchmarks.harness.statistics import Floats, evaluations_to, paired
 from naslib_diffusion.benchmarks.paper.ofa import FILE as PREDICTOR
 from naslib_diffusion.benchmarks.paper.ofa import AccuracyPredictor
-from numpy.typing import NDArray
-from scipy.stats import wilcoxon
 
 from naslib_diffusion.search import Search
 from naslib_diffusion.spaces import MobileNetV3, Space
@@ -42,8 +42,6 @@ NEEDS = {"nasbench201": CELLS, "mobilenetv3": PREDICTOR}
 CHECKPOINTS = (20, 50, 100)
 INITIAL = 10
 NOTE = "p: Wilcoxon's signed-rank test against guided, paired by seed, two-sided"
-
-Floats = NDArray[np.float64]
 
 
 def curve(
@@ -65,25 +63,6 @@ def curve(
     )
     best: list[float] = best_so_far(search, evaluate, budget, optimum)
     return best + best[-1:] * (budget - len(best))  # nothing is left to find
-
-
-def evaluations_to(curves: Floats, target: float) -> Floats:
-    """Return the evaluations until `target`, one for each seed; one more than the budget if not.
-
-    Args:
-        curves: best values so far, `seeds x steps`.
-        target: the value.
-    """
-    reached = curves >= target
-    counts: Floats = np.where(reached.any(1), reached.argmax(1) + 1.0, curves.shape[1] + 1.0)
-    return counts
-
-
-def paired(a: Floats, b: Floats) -> float:
-    """Return the two-sided p of Wilcoxon's signed-rank test on pairs; 1 if all are equal."""
-    if np.all(a == b):
-        return 1.0
-    return float(wilcoxon(a, b).pvalue)
 
 
 def rows_of(
@@ -115,20 +94,8 @@ def rows_of(
 @click.command()
 @data_option
 @out_option
-@click.option(
-    "--task",
-    "tasks",
-    multiple=True,
-    type=click.Choice(list(TASKS)),
-    help="Table to search (several times for several); all unless told.",
-)
-@click.option(
-    "--surrogate",
-    "surrogates",
-    multiple=True,
-    type=click.Choice(list(SURROGATES)),
-    help="Surrogate that guides (several times for several); all unless told.",
-)
+@several("--task", TASKS, "Table to search")
+@several("--surrogate", SURROGATES, "Surrogate that guides")
 @seeds_option(default=10)
 @budget_option(default=100)
 @processes_option

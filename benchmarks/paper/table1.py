@@ -19,11 +19,11 @@ from naslib_diffusion.benchmarks.harness.common import (
     seeds_option,
     show,
 )
+from naslib_diffusion.benchmarks.harness.searching import predictor
 
 from naslib_diffusion import GuidedGenerator
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.nasbench201 import Cell
-from naslib_diffusion.surrogates import GaussianProcess, ObjectiveScale
 
 PAPER = {"cifar10_test_200": "93.13", "cifar100_test_200": "70.34"}
 UNGUIDED = 10_000
@@ -37,12 +37,7 @@ def generated_values(
     table = load_task(task, data)
     space = NASBench201()
     random = torch.Generator().manual_seed(seed)
-    known = space.sample(observed, random)
-    values = torch.tensor([table[cell] for cell in known], dtype=torch.double)
-    surrogate = GaussianProcess(space).fit(space.encode(known), ObjectiveScale.of(values)(values))
-
-    def predict(x: torch.Tensor) -> torch.Tensor:
-        return surrogate.posterior(x)[0]
+    predict = predictor(table, space.sample(observed, random))
 
     def best(cells: list[Cell]) -> list[Cell]:
         order = predict(space.encode(cells)).argsort(descending=True, stable=True)

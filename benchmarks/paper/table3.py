@@ -41,6 +41,7 @@ from naslib_diffusion.benchmarks.harness.common import (
     samples_option,
     save,
     seeds_option,
+    several,
     show,
 )
 
@@ -59,20 +60,8 @@ Results = dict[Case, dict[str, Any]]
 @click.command()
 @data_option
 @out_option
-@click.option(
-    "--space",
-    "spaces",
-    multiple=True,
-    type=click.Choice(list(SPACES)),
-    help="Space to train on (several times for several); all unless told.",
-)
-@click.option(
-    "--network",
-    "networks",
-    multiple=True,
-    type=click.Choice(list(NETWORKS)),
-    help="Network to train, whole or without a part (several times for several); all unless told.",
-)
+@several("--space", SPACES, "Space to train on")
+@several("--network", NETWORKS, "Network to train, whole or without a part")
 @seeds_option(default=3)
 @click.option(
     "--steps", type=int, help="Number of steps of training; what each space needs unless told."

@@ -23,6 +23,7 @@ from naslib_diffusion.benchmarks.harness.common import (
     run_all,
     save,
     seeds_option,
+    several,
     show,
 )
 from naslib_diffusion.benchmarks.harness.searching import best_so_far, evaluations_until
@@ -204,27 +205,9 @@ def _spread(found: Sequence[int], budget: int) -> dict[str, object]:
 @click.command()
 @data_option
 @out_option
-@click.option(
-    "--part",
-    "parts",
-    multiple=True,
-    type=click.Choice(PARTS),
-    help="What to measure (several times for several); all unless told.",
-)
-@click.option(
-    "--prior",
-    "priors",
-    multiple=True,
-    type=click.Choice(PRIORS),
-    help="Prior to compare in table2 (several times for several); all unless told.",
-)
-@click.option(
-    "--graph",
-    "graphs",
-    multiple=True,
-    type=click.Choice(GRAPHS),
-    help="Data set of NAS-Bench-Graph to search for (several times for several); all unless told.",
-)
+@several("--part", PARTS, "What to measure")
+@several("--prior", PRIORS, "Prior to compare in table2")
+@several("--graph", GRAPHS, "Data set of NAS-Bench-Graph to search for")
 @seeds_option(default=10)
 @budget_option(default=100)
 @processes_option

@@ -14,6 +14,7 @@ from naslib_diffusion.benchmarks.harness.common import (
     run_all,
     save,
     seeds_option,
+    several,
     show,
 )
 from naslib_diffusion.benchmarks.priors.dataset_aware import load_tasks, meta_option
@@ -124,13 +125,7 @@ def summarise(
     "--per-class", default=100, show_default=True, help="Number of images of each class."
 )
 @click.option("--size", type=int, help="Scale the images to so many pixels a side.")
-@click.option(
-    "--prior",
-    "priors",
-    multiple=True,
-    type=click.Choice(PRIORS),
-    help="Prior to compare (several times for several); all unless told.",
-)
+@several("--prior", PRIORS, "Prior to compare")
 @click.option(
     "--guided",
     "guided_budget",

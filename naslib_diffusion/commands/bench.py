@@ -7,8 +7,15 @@ import importlib
 import click
 
 MEASUREMENTS = {
+    "compare": {
+        "all": "Every measurement, on one page.",
+        "compare": "Search methods on the same tables, seeds and random start; also your own.",
+        "published": "Baselines of the comparison against figures published for them.",
+        "results": "The documentation's page of results, from JSON files.",
+    },
     "engine": {
         "checkpoint": "The figures on the cards of trained networks.",
+        "gpt": "Perplexity against parameters of transformers, beside Optuna's samplers.",
         "gpu": "Speed on a GPU, beside its bounds; without a GPU, of the CPU.",
         "multiobjective": "Hypervolume of hardware-aware and robust search.",
         "scratch": "Evaluations until the best cell of a table, from scratch.",
@@ -18,11 +25,14 @@ MEASUREMENTS = {
         "acquisition": "Maximising acquisition functions, beside BoTorch's own optimizers.",
         "naslib": "Best accuracy against queries inside NASLib, beside its own optimizers.",
         "optuna": "Optuna's samplers and ours: regret, Pareto fronts, time, one large study.",
+        "referees": "Samplers on tasks of many fields: mean ranks, and which differences count.",
     },
     "paper": {
+        "figure3": "Good cells from a surrogate that saw only poor ones (paper, Figure 3).",
         "figure4": "Strategies of Bayesian optimisation (paper, Figure 4).",
         "table1": "Guided generation against sorting and the oracle (paper, Table 1).",
         "table3": "Validity, uniqueness and novelty of trained score networks (paper, Table 3).",
+        "table4": "Another objective by another surrogate alone (paper, Table 4).",
     },
     "priors": {
         "dataset_aware": "What seeing the data set is worth on held-out image tasks.",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from naslib_diffusion.commands.options import (
     budgeted,
     make_space,
     make_table,
+    refuse_existing,
     table_options,
 )
 
@@ -125,7 +125,7 @@ def generate(
     from naslib_diffusion.spaces.equality import structure, under
     from naslib_diffusion.tables.equality import equality
 
-    _refuse_existing(out, force)
+    refuse_existing(out, force)
     bounds = source.pop("within")
     table = _table(source)
     if table:
@@ -140,17 +140,6 @@ def generate(
     _write(out, columns)
     if not quiet:
         _print_summary(columns, fit, table, out)
-
-
-def _refuse_existing(out: Path, force: bool) -> None:
-    if out.is_dir():
-        raise UserError(f"{out} is a folder; --out must be a file")
-    if os.path.lexists(out) and not force:
-        raise UserError(f"{out} exists already; --force overwrites it")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write {out}: {error.strerror}") from None
 
 
 def _table(source: dict[str, Any]) -> Table[Any] | None:
@@ -251,7 +240,7 @@ def _write(out: Path, columns: dict[str, list[Any]]) -> None:
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
     try:
-        write_atomically(out, buffer.getvalue().encode())
+        write_atomically(out, buffer.getvalue())
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}") from None
 
@@ -260,16 +249,15 @@ def _print_summary(
     columns: dict[str, list[Any]], fit: _Fit | None, table: Table[Any] | None, out: Path
 ) -> None:
     """Print how good the generated architectures are, beside the table's."""
-    from rich.markup import escape
     from rich.table import Table as RichTable
 
-    from naslib_diffusion.commands.terminal import console
+    from naslib_diffusion.commands.terminal import console, shown
 
     screen = console()
     number = len(columns["arch"])
     if table and fit:
         pick = max if table.direction == "maximize" else min
-        grid = RichTable(title=f"{escape(table.name)}: {escape(table.objective)}")
+        grid = RichTable(title=f"{shown(table.name)}: {shown(table.objective)}")
         for heading in ("", "number", "best", "mean"):
             grid.add_column(heading, justify="right" if heading else "left")
         measured = [value for value in columns["measured"] if value is not None]
@@ -284,5 +272,5 @@ def _print_summary(
         screen.print(grid)
         screen.print(f"guided by {fit.count} observed rows, which are left out")
     screen.print(
-        f"[bold cyan]{number:,} distinct architectures: {escape(str(out))}[/]", soft_wrap=True
+        f"[bold cyan]{number:,} distinct architectures: {shown(str(out))}[/]", soft_wrap=True
     )

@@ -11,6 +11,7 @@ import click
 from tqdm import tqdm
 
 from naslib_diffusion.commands.errors import Interrupted, UserError
+from naslib_diffusion.commands.output import say
 
 FILE = click.Path(path_type=Path)
 
@@ -85,7 +86,7 @@ def naslib(
 
 def _show(outcome: Any) -> None:
     result = "" if outcome.result is None else f", evaluated {outcome.result:.4g}"
-    click.echo(
+    say(
         f"{outcome.epochs} epochs: validation {outcome.validation:.4g}{result}\n"
         f"architecture {outcome.architecture}\n"
         f"results in {outcome.folder}"

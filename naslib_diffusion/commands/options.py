@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,6 +22,35 @@ F = TypeVar("F", bound=Callable[..., Any])
 STRATEGIES = ("guided", "enumerate", "auto", "random", "mutation", "mutation+random")
 """Those of `naslib_diffusion.search`, which takes long to import."""
 POSITIVE = click.IntRange(min=1)
+
+
+class Finite(click.FloatRange):
+    """A number within a range; NaN, which is neither below nor above anything, is refused."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
+def check_device(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Refuse what is neither the CPU nor a GPU that PyTorch sees: a callback of options."""
+    import torch
+
+    kind, _, number = value.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+        raise click.BadParameter(f"{value!r} is not a device; there are cpu, cuda and cuda:N.")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise click.BadParameter(f"{value!r}: there is no GPU that PyTorch can use.")
+    if kind == "cuda" and number and int(number) >= torch.cuda.device_count():
+        raise click.BadParameter(f"{value!r}: PyTorch sees {torch.cuda.device_count()} GPUs.")
+    return value
+
+
 SEED = click.IntRange(min=0, max=2**31 - 1)
 """Range of seeds; room for 2**31 more, counted up from the first."""
 
@@ -78,7 +109,7 @@ def table_options(command: F) -> F:
             "--space",
             metavar="NAME",
             help="Search space, of --table: nasbench201 (default), mobilenetv3, nasbenchgraph, "
-            "gpt-s, gpt-m, gpt-l.",
+            "gpt-s, gpt-m, gpt-l, or a YAML file that declares one.",
         ),
         click.option(
             "--table",
@@ -129,11 +160,16 @@ def table_options(command: F) -> F:
 
 
 def make_space(name: str) -> Space[Any]:
-    """Return a space by its name."""
-    from naslib_diffusion.spaces import SPACES
+    """Return a space by its name, or that of a YAML file."""
+    from naslib_diffusion.spaces import SPACES, DeclaredSpace
 
+    if name.endswith((".yaml", ".yml")):
+        try:
+            return DeclaredSpace.read(name)
+        except ValueError as error:
+            raise UserError(f"--space: {error}") from None
     if name not in SPACES:
-        raise UserError(f"unknown space {name!r}; known: {', '.join(SPACES)}")
+        raise UserError(f"unknown space {name!r}; known: {', '.join(SPACES)}, a .yaml file")
     return SPACES[name]()
 
 
@@ -206,3 +242,15 @@ def _check_benchmark_options(space: str | None, objective: str | None) -> None:
         raise UserError("--objective belongs to --table; a benchmark's name says its objective")
     if space is not None:
         make_space(space)
+
+
+def refuse_existing(out: Path, force: bool) -> None:
+    """Refuse to write a file over another, and make its folder."""
+    if out.is_dir():
+        raise UserError(f"{out} is a folder; --out must be a file")
+    if os.path.lexists(out) and not force:
+        raise UserError(f"{out} exists already; --force overwrites it")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror}") from None

@@ -12,6 +12,8 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 from tqdm import tqdm
 
+from naslib_diffusion.runtime.text import printable
+
 if TYPE_CHECKING:
     from naslib_diffusion.runs import Evaluation, Results, RunFolder, Settings
     from naslib_diffusion.tables import Table
@@ -60,6 +62,11 @@ class Progress:
         self._bar.close()
 
 
+def shown(text: str) -> str:
+    """Return a text that others wrote, for `console`: without markup and without controls."""
+    return escape(printable(text))
+
+
 def console() -> Console:
     """Return a console on stdout that is wide enough for tables even where it is no terminal."""
     found = Console(highlight=False, soft_wrap=False)
@@ -69,9 +76,7 @@ def console() -> Console:
 def print_results(results: Results, folder: RunFolder) -> None:
     """Print a line per seed, and where the report is."""
     out, table = console(), results.table
-    grid = RichTable(
-        title=f"{escape(table.name)}: {escape(table.objective)}", title_justify="left"
-    )
+    grid = RichTable(title=f"{shown(table.name)}: {shown(table.objective)}", title_justify="left")
     for heading in ("seed", "best", "gap", "rank", "found at"):
         grid.add_column(heading, justify="right")
     grid.add_column("architecture", overflow="fold")
@@ -82,8 +87,8 @@ def print_results(results: Results, folder: RunFolder) -> None:
             "0" if seed.gap <= 0 else f"{seed.gap:.3g}",
             f"{seed.rank:,} of {len(table):,}",
             str(seed.steps_to_best),
-            escape(seed.best.arch),
+            shown(seed.best.arch),
             style="bold green" if seed is results.winner else "",
         )
     out.print(grid)
-    out.print(f"[bold cyan]report: {escape(str(folder.report))}[/]", soft_wrap=True)
+    out.print(f"[bold cyan]report: {shown(str(folder.report))}[/]", soft_wrap=True)

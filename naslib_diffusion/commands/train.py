@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from naslib_diffusion.commands.errors import Interrupted, UserError
-from naslib_diffusion.commands.options import POSITIVE, SEED, make_space
+from naslib_diffusion.commands.options import POSITIVE, SEED, Finite, check_device, make_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,7 +70,7 @@ class _Job:
 @click.option(
     "--minutes",
     metavar="M",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(min=0, min_open=True),
     help="Stop after so long, if --steps are not done by then.",
 )
 @click.option(
@@ -88,7 +89,13 @@ class _Job:
     show_default=True,
     help="Seed of the training data, the weights and the batches.",
 )
-@click.option("--device", default="cpu", show_default=True, help="Where to train: cpu or cuda.")
+@click.option(
+    "--device",
+    callback=check_device,
+    default="cpu",
+    show_default=True,
+    help="Where to train: cpu or cuda.",
+)
 @click.option("--bf16/--fp32", default=None, help="Mixed precision; on by default on a GPU only.")
 @click.option(
     "--processes",
@@ -147,7 +154,8 @@ def train(
     import torch
 
     from naslib_diffusion.diffusion.config import TrainConfig
-    from naslib_diffusion.diffusion.processes import make_processes
+    from naslib_diffusion.diffusion.processes import is_first, make_processes
+    from naslib_diffusion.runtime.locks import claimed
 
     torch.set_num_threads(threads)
     mixed = device.startswith("cuda") if bf16 is None else bf16
@@ -155,14 +163,18 @@ def train(
     found = make_space(space)
     job = _Job(found, _read_samples(samples, found), config, out, resume)
     _check_files(job, force)
-    try:
-        group = make_processes(processes, device, config.precision)
-    except ValueError as error:
-        raise UserError(str(error)) from None
-    talks = group.rank == 0 and not quiet
-    trained = _train(job, group, talks)
-    if group.rank == 0:
-        _finish(job, trained, measure, talks)
+    with ExitStack() as claims:
+        try:
+            if is_first():
+                claims.enter_context(claimed(out))
+                _check_files(job, force)  # another process may just have ended
+            group = make_processes(processes, device, config.precision)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        talks = group.rank == 0 and not quiet
+        trained = _train(job, group, talks)
+        if group.rank == 0:
+            _finish(job, trained, measure, talks)
 
 
 def _read_samples(path: Path | None, space: Space[Any]) -> Sequence[Any] | None:
@@ -288,10 +300,9 @@ def _measured(job: _Job, n: int) -> dict[str, Any]:
 
 
 def _print_summary(job: _Job, figures: dict[str, Any]) -> None:
-    from rich.markup import escape
     from rich.table import Table as RichTable
 
-    from naslib_diffusion.commands.terminal import console
+    from naslib_diffusion.commands.terminal import console, shown
 
     grid = RichTable(title=f"score network of {job.space.name}", title_justify="left")
     for heading in ("", "network", "perfect sampler"):
@@ -315,4 +326,4 @@ def _print_summary(job: _Job, figures: dict[str, Any]) -> None:
     grid.add_row("seconds of processor time", f"{figures['cpu_seconds']:,.0f}", "")
     screen = console()
     screen.print(grid)
-    screen.print(f"[bold cyan]checkpoint: {escape(str(job.out))}[/]", soft_wrap=True)
+    screen.print(f"[bold cyan]checkpoint: {shown(str(job.out))}[/]", soft_wrap=True)

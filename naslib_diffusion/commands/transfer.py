@@ -10,7 +10,9 @@ import click
 from naslib_diffusion.commands.errors import UserError
 from naslib_diffusion.commands.options import (
     POSITIVE,
+    Finite,
     batch_option,
+    check_device,
     quiet_option,
     resume_option,
     seed_option,
@@ -18,7 +20,7 @@ from naslib_diffusion.commands.options import (
     strategy_option,
     table_options,
 )
-from naslib_diffusion.commands.search import check_priors, run_search
+from naslib_diffusion.commands.table_run import check_priors, run_search
 
 TABLE_BUDGET = 30
 """Evaluations of a table, unless told."""
@@ -59,7 +61,7 @@ def image_options(command: Any) -> Any:
         ),
         click.option("--size", metavar="N", type=click.IntRange(4, 512),
                      help="Scale images to N x N.  [default: their own size, 8 to 32]"),
-        click.option("--holdout", type=click.FloatRange(0, 0.9, min_open=True), default=0.2,
+        click.option("--holdout", type=Finite(0, 0.9, min_open=True), default=0.2,
                      help="Share of each class that measures accuracy, if the folder has no val/.",
                      **number),
         click.option("--preset", type=click.Choice(["quick", "standard", "paper"]),
@@ -71,11 +73,11 @@ def image_options(command: Any) -> Any:
         click.option("--batch-size", metavar="N", type=click.IntRange(2),
                      help="Images in one step of training.  [default: by the number of images, "
                      "16 to 256]"),
-        click.option("--lr", type=click.FloatRange(0, min_open=True), default=0.1,
+        click.option("--lr", type=Finite(0, min_open=True), default=0.1,
                      help="Learning rate of training, at its start.", **number),
-        click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), default=0.9,
+        click.option("--momentum", type=Finite(0, 1, max_open=True), default=0.9,
                      help="Momentum of the gradient descent that trains.", **number),
-        click.option("--weight-decay", type=click.FloatRange(0), default=5e-4,
+        click.option("--weight-decay", type=Finite(0), default=5e-4,
                      help="How strongly training pulls weights towards zero.", **number),
         click.option("--channels", metavar="N", type=click.IntRange(1, 1024),
                      help="Channels of the first of the network's three stages.  [default: by "
@@ -91,7 +93,7 @@ def image_options(command: Any) -> Any:
                      "eighth of the size, none below 16 pixels]"),
         click.option("--threads", metavar="N", type=POSITIVE,
                      help="CPU threads.  [default: as many as pay off, by a timed step]"),
-        click.option("--device", default="cpu", show_default=True,
+        click.option("--device", callback=check_device, default="cpu", show_default=True,
                      help="Where networks are trained: cpu or cuda."),
         click.option("--export", type=click.Choice(["onnx", "pt"]), multiple=True,
                      help="Export the best network: ONNX or TorchScript."),

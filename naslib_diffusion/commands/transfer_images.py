@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from naslib_diffusion.commands.errors import Interrupted, UserError
+from naslib_diffusion.commands.output import say
 
 if TYPE_CHECKING:
     from naslib_diffusion.runs import Evaluation
@@ -57,27 +56,25 @@ def run_images(params: dict[str, Any], *, explicit: Sequence[str]) -> None:
 
     start, quiet = time.perf_counter(), params["quiet"]
     _check_options(params, explicit)
-    run = ImageRun(params["out"])
     try:
-        if not params["resume"]:
-            run.refuse_used()
-        task = _prepare(params, run, "holdout" in explicit)
-        done = run.resume(task.settings) if params["resume"] else []
-        if not params["resume"]:
-            run.start(task.settings)
+        with ImageRun(params["out"]) as run:
+            if not params["resume"]:
+                run.refuse_used()
+            task = _prepare(params, run, "holdout" in explicit)
+            done = run.resume(task.settings) if params["resume"] else []
+            if not params["resume"]:
+                run.start(task.settings)
+            if not quiet:
+                _announce(task, len(done))
+            with threads(task.pace.threads):
+                trials = _search(task, run, done, quiet)
+            _finish(task, trials, run, start, params["export"], quiet)
     except RunError as error:
         raise UserError(str(error)) from None
-    if not quiet:
-        _announce(task, len(done))
-    with threads(task.pace.threads):
-        trials = _search(task, run, done, quiet)
-    _finish(task, trials, run, start, params["export"], quiet)
 
 
 def _check_options(params: dict[str, Any], explicit: Sequence[str]) -> None:
     """Refuse what cannot work before anything is read."""
-    import torch
-
     from naslib_diffusion.spaces import NASBench201
     from naslib_diffusion.transfer.training import check_export
 
@@ -91,8 +88,6 @@ def _check_options(params: dict[str, Any], explicit: Sequence[str]) -> None:
         raise UserError("--data needs --out, the folder of the results")
     if params["space"] not in (None, NASBench201.name):
         raise UserError(f"--data trains cells of nasbench201, not of {params['space']!r}")
-    if params["device"].startswith("cuda") and not torch.cuda.is_available():
-        raise UserError("--device cuda: there is no GPU that PyTorch can use")
     for kind in params["export"]:
         try:
             check_export(f".{kind}")
@@ -139,6 +134,7 @@ def _settings(
     params: dict[str, Any], images: ImageSet, names: tuple[str, ...], recipe: Any, run: ImageRun
 ) -> ImageSettings:
     from naslib_diffusion.transfer.image_search import ImageSettings, fingerprint
+    from naslib_diffusion.transfer.priors import image_prior_fingerprint
 
     data, earlier = params["data"], run.budget() if params["resume"] else None
     return ImageSettings(
@@ -152,6 +148,7 @@ def _settings(
         seed=params["seed"],
         recipe=recipe,
         fingerprint=fingerprint(images),
+        prior_fingerprint=image_prior_fingerprint(names),
     )
 
 
@@ -171,30 +168,30 @@ def _announce(task: _Task, done: int) -> None:
     from naslib_diffusion.transfer.timing import spoken
 
     if task.left_out:
-        click.echo(f"note: prior `images` is left out; it needs: {INSTALL}", err=True)
+        say(f"note: prior `images` is left out; it needs: {INSTALL}", err=True)
     images, settings, pace = task.images, task.settings, task.pace
     recipe, left = settings.recipe, settings.budget - done
     skipped = f", {len(images.skipped)} files left out" if images.skipped else ""
-    click.echo(
+    say(
         f"{settings.data}: {len(images):,} images of {len(images.classes)} classes, "
         f"{settings.size} x {settings.size}{skipped}; {settings.budget} cells to train, "
         f"prior: {', '.join(settings.prior)}" + (f", {done} already done" if done else "")
     )
     if images.held is not None:
-        click.echo(f"held out: the {int(images.held.sum()):,} images that the folder sets aside")
+        say(f"held out: the {int(images.held.sum()):,} images that the folder sets aside")
     if images.levels is not None:
         black, white = images.levels
-        click.echo(f"more than 8 bits: {black:g} becomes black, {white:g} white")
+        say(f"more than 8 bits: {black:g} becomes black, {white:g} white")
     mirrored = "mirrored at random" if recipe.flip else "not mirrored"
     shifted = f"shifted by up to {recipe.crop} pixels" if recipe.crop else "not shifted"
-    click.echo(
+    say(
         f"each training: {recipe.epochs} epochs, batches of {recipe.batch_size}, "
         f"{recipe.channels} channels, {recipe.cells} cell{'s' * (recipe.cells > 1)} a stage; "
         f"{mirrored}, {shifted}"
     )
     known = "; ".join(f"{name} {value:.2f} %" for name, value in task.baselines.items())
-    click.echo(f"to beat: {known}")
-    click.echo(
+    say(f"to beat: {known}")
+    say(
         f"{left} training{'s' * (left != 1)} on {pace.threads} "
         f"thread{'s' * (pace.threads > 1)}: at most about {spoken(left * pace.seconds)}"
     )
@@ -260,13 +257,16 @@ def _finish(
     from naslib_diffusion.transfer.training import load_cell
 
     summary = summarise(task.settings, task.images, trials, task.baselines, start)
-    write_atomically(run.summary, (json.dumps(summary, indent=2) + "\n").encode())
+    write_atomically(run.summary, json.dumps(summary, indent=2) + "\n")
     if summary["best"] is None:
         raise UserError("every training diverged; try a smaller --lr")
-    write_atomically(run.report, render_image_report(summary, trials).encode())
-    for kind in export:
-        load_cell(run.best).export(run.path / f"best.{kind}")
+    write_atomically(run.report, render_image_report(summary, trials))
+    try:
+        for kind in export:
+            load_cell(run.best).export(run.path / f"best.{kind}")
+    except ValueError as error:
+        raise UserError(f"--export: {error}") from None
     if not quiet:
         best = summary["best"]
-        click.echo(f"best: {best['value']:.2f} %  {best['arch']}  ({run.best})")
-        click.echo(f"report: {Path(run.report)}")
+        say(f"best: {best['value']:.2f} %  {best['arch']}  ({run.best})")
+        say(f"report: {Path(run.report)}")

@@ -11,6 +11,7 @@ import click
 
 from naslib_diffusion.commands.errors import Interrupted, UserError
 from naslib_diffusion.commands.options import POSITIVE, SEED, make_space, quiet_option
+from naslib_diffusion.commands.output import say
 
 
 @click.command("zero-cost")
@@ -85,6 +86,7 @@ def zero_cost(
       naslib-diffusion zero-cost --space nasbench201 --out zero_cost.safetensors
       naslib-diffusion search --benchmark nasbench201/cifar10 --prior zero_cost.safetensors
     """
+    from naslib_diffusion.runtime.locks import claimed
     from naslib_diffusion.transfer.untrained import Measuring
     from naslib_diffusion.transfer.zero_cost import learn
 
@@ -93,17 +95,18 @@ def zero_cost(
     how = Measuring(count=count, batch=batch_size, size=size, outputs=outputs, seed=seed)
     log = out.with_name(f"{out.name}.scores.csv")
     try:
-        network = learn(make_space(space), how, log, _progress(quiet))
+        with claimed(out):
+            network = learn(make_space(space), how, log, _progress(quiet))
+            network.save(out, network.facts)
+            log.unlink(missing_ok=True)
     except KeyboardInterrupt:
         raise Interrupted(
             f"the scores so far are in {log}; the same command goes on from there"
         ) from None
     except ValueError as error:
         raise UserError(str(error)) from None
-    network.save(out, network.facts)
-    log.unlink(missing_ok=True)
     if not quiet:
-        click.echo(
+        say(
             f"{out}: learned from {network.facts['count']:,} untrained networks; "
             f"squared error of what it learned {network.facts['squared_error']:.2g}"
         )

@@ -68,11 +68,13 @@ class TrainConfig:
         weight_decay: of AdamW.
         ema: decay of the average of the weights, which is what comes out.
         clip: largest norm of the gradient.
-        sigma_min, sigma_max: range of noise levels. The default covers the levels of
-            `karras_sigmas` with a margin.
-        sigma_median, sigma_spread: the logarithm of noise levels is normal, as Karras' (Table 1),
-            cut off at the range. The default is where choices are made: with less noise they are
-            as good as known, with more all is open.
+        sigma_min: smallest noise level. The default range covers the levels of `karras_sigmas`
+            with a margin.
+        sigma_max: largest noise level.
+        sigma_median: median noise level. The logarithm of noise levels is normal, as in Karras
+            (Table 1), cut off at the range. The default is where choices are made: with less
+            noise they are as good as known, with more noise everything is open.
+        sigma_spread: standard deviation of the logarithm of noise levels.
         seed: of weights, architectures and noise. On the CPU, it fixes all that comes out.
         precision: "32", or "bf16" for mixed precision on a GPU.
         save_every: steps between saved states.

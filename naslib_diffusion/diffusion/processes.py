@@ -113,6 +113,11 @@ def launched_by_torchrun() -> int:
     return int(os.environ["LOCAL_WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 0
 
 
+def is_first() -> bool:
+    """Whether this is the process that starts the others, or the first of those started."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
+
+
 def make_processes(processes: int, device: str, precision: str) -> Processes:
     """Return this process alone, or several.
 

@@ -21,8 +21,15 @@ from naslib_diffusion.diffusion.exact import Sigma
 from naslib_diffusion.diffusion.law import UniformLaw, listable
 from naslib_diffusion.diffusion.network import SIGMA_DATA, ScoreNetwork
 from naslib_diffusion.diffusion.processes import Local, Processes
-from naslib_diffusion.diffusion.state import TrainingState, load_state, save_state
+from naslib_diffusion.diffusion.state import (
+    TrainingState,
+    load_state,
+    moments,
+    save_state,
+    with_moments,
+)
 from naslib_diffusion.runtime.graphs import capture
+from naslib_diffusion.runtime.threads import learning
 from naslib_diffusion.spaces.base import Space
 
 SUPPORT_DRAWS = 20_000
@@ -102,6 +109,7 @@ def score_matching_loss(network: Denoise, x0: Tensor, sigma: Tensor, z: Tensor) 
     return (weight * error.square().mean((1, 2))).mean()
 
 
+@learning()
 def train(
     space: Space[Any],
     config: TrainConfig | None = None,
@@ -120,7 +128,8 @@ def train(
         config: how to train.
         network: what to train.
         samples: architectures of the space, to be learned with their frequencies.
-        state: file from which the training can be resumed; none is written unless told.
+        state: file from which the training can be resumed, and in the end its result read again;
+            none is written unless told.
         resume: go on from `state`. The result is that of an uninterrupted training, bit for bit on
             the CPU.
         processes: where to run; this process on the CPU unless told.
@@ -134,12 +143,17 @@ def train(
     if resume:
         if state is None:
             raise ValueError("to resume, name the file with the state")
-        run.restore(load_state(state, run.settings))
+        try:
+            run.restore(load_state(state, run.settings))
+        except (KeyError, RuntimeError) as error:  # of weights that are not this network's
+            line = " ".join(str(error).split())[:300]
+            raise ValueError(f"cannot resume from {state}, which is damaged: {line}") from None
     while run.share < 1:
         run.take_step()
         if callback is not None:
             callback(Progress(run.step, run.share, run.loss))
-        if state is not None and run.step % config.save_every == 0 and processes.rank == 0:
+        due = run.step % config.save_every == 0 or run.share >= 1
+        if state is not None and due and processes.rank == 0:
             save_state(state, run.state())
     return Trained(run.average, run.step, run.seconds, run.cpu_seconds, run.loss)
 
@@ -227,7 +241,7 @@ class _Run:
             settings=self.settings,
             network=self.network.state_dict(),
             average=self.average.state_dict(),
-            optimizer=self.optimizer.state_dict(),
+            optimizer=moments(self.optimizer.state_dict()),
             step=self.step,
             seconds=self.seconds,
             cpu_seconds=self.cpu_seconds,
@@ -238,7 +252,7 @@ class _Run:
         """Go back to a state."""
         self.network.load_state_dict(state.network)
         self.average.load_state_dict(state.average)
-        self.optimizer.load_state_dict(state.optimizer)
+        self.optimizer.load_state_dict(with_moments(self.optimizer.state_dict(), state.optimizer))
         self.step = state.step
         self._loss = torch.tensor(state.loss, device=self.processes.device)
         self.seconds, self.cpu_seconds = state.seconds, state.cpu_seconds

@@ -22,7 +22,7 @@ the cost of an ascent stays linear in the size of the encoding."""
 MENDED = 256
 """Proposals that break a constraint and are led back by a second move, in each sweep."""
 ESCAPES = 100
-"""Steps of the best alone, at most."""
+"""Steps of the best alone, at most, each of which tries all moves."""
 TOLERANCE = 1e-10
 """Improvements up to this, relative to the size of the value, are rounding errors."""
 
@@ -35,6 +35,7 @@ def climb(
     screen: int = 16,
     pairs: int = 8,
     max_sweeps: int = 100,
+    escapes: int = ESCAPES,
     allowed: Filter | None = None,
     valid: Filter | None = None,
 ) -> tuple[Tensor, Tensor]:
@@ -53,6 +54,7 @@ def climb(
         screen: how many moves to score.
         pairs: how many moves to combine with a second one at the end.
         max_sweeps: bound on the number of sweeps of all starts; the best then goes on alone.
+        escapes: how often that tries all moves, at most.
         allowed: which encodings are worth scoring; asked of all moves.
         valid: which encodings may be stepped on; asked of the best only, since it may be slow.
 
@@ -64,7 +66,7 @@ def climb(
         return x, x.new_empty(0)
     climber = _Climber(scores, moves, screen, allowed, valid)
     x, values = climber.ascend(torch.unique(x, dim=0), None, max_sweeps)
-    for _ in range(ESCAPES):
+    for _ in range(escapes):
         top = int(values.argmax())
         step = climber.escape(x[top : top + 1], values[top : top + 1], pairs)
         if step is None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from naslib_diffusion.optimize.block_moves import count_moves
+from naslib_diffusion.optimize.climb import ESCAPES
 from naslib_diffusion.optimize.scores import CHUNK
 from naslib_diffusion.spaces.base import Space, UniformBlock
 
@@ -28,6 +29,7 @@ class Effort:
         screen: moves that a sweep of the polish scores; see `climb`.
         pairs: moves that are combined with a second one at its end; see `climb`.
         sweeps: that all starts may take; then the best goes on alone.
+        escapes: how often that one tries all moves at the end of a climb; see `climb`.
         iterations: of one ascent along continua, at most.
         rounds: how often continuous and discrete ascent take turns, at most.
         chunk: encodings that the function is given at once.
@@ -41,6 +43,7 @@ class Effort:
     screen: int = 16
     pairs: int = 8
     sweeps: int = 100
+    escapes: int = ESCAPES
     iterations: int = 50
     rounds: int = 20
     chunk: int = CHUNK

@@ -6,20 +6,25 @@ import itertools
 import math
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from naslib_diffusion.diffusion.denoising import Denoising, Guidance, Tilt, points_of
 from naslib_diffusion.diffusion.exact import Denoiser, ExactDenoiser, suitable_precision
-from naslib_diffusion.diffusion.guidance import Guide, TiltGuidance, value_and_gradient
+from naslib_diffusion.diffusion.guidance import Guide, TiltGuidance
 from naslib_diffusion.diffusion.samplers import Sampler, sample_ancestral
 from naslib_diffusion.diffusion.schedules import karras_sigmas
 from naslib_diffusion.optimize.choice import best
 from naslib_diffusion.optimize.polish import Polisher
-from naslib_diffusion.optimize.pool import Pool, Unique
-from naslib_diffusion.optimize.scale import SHARPNESS, default_scale, upper_deviation
+from naslib_diffusion.optimize.pool import Pool, SpaceExhausted, Unique
+from naslib_diffusion.optimize.scale import (
+    SHARPNESS,
+    default_scale,
+    is_blind,
+    upper_deviation,
+)
 from naslib_diffusion.optimize.scores import Scores
 from naslib_diffusion.runtime.devices import suitable_device
 from naslib_diffusion.runtime.moving import moved
@@ -37,22 +42,6 @@ PROBES = 256
 """Random architectures on which the unit of a guide is measured."""
 MIN_BATCH = 32
 """Fewest architectures denoised at a time; fewer would not be faster."""
-FRUITLESS_DRAWS = 20
-"""Unguided draws without success, per architecture of a space, after which it is exhausted."""
-UNGUIDED_ROUND = 4096
-"""Most architectures drawn at a time, unguided, when guided rounds have dried up."""
-
-
-class SpaceExhausted(ValueError):  # noqa: N818 - it reads as what happened
-    """Fewer distinct new architectures exist, or could be found, than were asked for.
-
-    Attributes:
-        found: those that were found, best first if there was a guide.
-    """
-
-    def __init__(self, message: str, found: Sequence[Any] = ()) -> None:
-        super().__init__(message)
-        self.found = list(found)
 
 
 class GuidedGenerator(Generic[A]):
@@ -166,10 +155,10 @@ class GuidedGenerator(Generic[A]):
         _check(n, unique, oversample, batch_size)
         pool = Pool(self.space, known, unique)
         wanted = min(math.ceil(n * oversample), pool.capacity)
-        tilt = self._tilt(guide, scale, n)
+        tilt = self._tilt(guide, n, self.scale if scale is None else scale)
         self._fill(pool, wanted, tilt, batch_size, max_rounds)
         if len(pool) < n:
-            self._fill_unguided(pool, n)
+            pool.fill_at_random(n, self._random)
         found = list(pool.archs.values())
         if guide is not None:
             found = self._best_first(pool, guide, n, polish, starts)
@@ -181,23 +170,17 @@ class GuidedGenerator(Generic[A]):
             )
         return found[:n]
 
-    def _tilt(self, guide: Guide | None, scale: float | None, n: int) -> Tilt | None:
-        """Measure the guide on random architectures: its unit, and whether it has a gradient."""
-        scale = self.scale if scale is None else scale
-        if scale is None:
-            scale = SHARPNESS * default_scale(n, self.space.size)
+    def _tilt(self, guide: Guide | None, n: int, scale: float | None) -> Tilt | None:
+        """Return how to be guided; None if that is not at all."""
         if guide is None or scale == 0:
             return None
-        probes = sample_some(self.space, PROBES, self._random)
+        scale = SHARPNESS * default_scale(n, self.space.size) if scale is None else scale
         scores = Scores(self.space, guide, self.device)
-        x = scores.encode(probes)
+        x = scores.encode(sample_some(self.space, PROBES, self._random))
         unit = upper_deviation(scores(x))
         if unit == 0:
             return None
-        x = x.view(-1, *self.space.shape)
-        half = min(len(x) // 2, 8)
-        _, gradient = value_and_gradient(guide, (x[:half] + x[half : 2 * half]) / 2)
-        blind = gradient is None or not bool(gradient.any())
+        blind = is_blind(guide, x.view(-1, *self.space.shape))
         return Tilt(guide, scale / unit, self.resample or blind)
 
     def _fill(
@@ -236,18 +219,6 @@ class GuidedGenerator(Generic[A]):
         if guide is not None and strength > 0:
             tilt = Tilt(guide, strength, self.resample or blind)
         return self._denoise(rows, tilt)
-
-    def _fill_unguided(self, pool: Pool[A], n: int) -> None:
-        """Draw from the space itself until the pool holds `n` or nothing new turns up."""
-        patience = FRUITLESS_DRAWS * min(self.space.size or 0, 8 * UNGUIDED_ROUND)
-        fruitless, rows = 0, MIN_BATCH
-        while len(pool) < min(n, pool.capacity) and fruitless <= patience:
-            drawn = sample_some(self.space, rows, self._random)
-            new = pool.add(drawn)
-            if not new and len(drawn) < rows:
-                break  # hardly any architecture is valid
-            fruitless = 0 if new else fruitless + rows
-            rows = min(2 * rows, UNGUIDED_ROUND)
 
     def _best_first(
         self, pool: Pool[A], guide: Guide, n: int, polished: int, starts: Sequence[A] = ()

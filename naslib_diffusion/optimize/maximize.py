@@ -17,8 +17,9 @@ from naslib_diffusion.optimize.choice import best
 from naslib_diffusion.optimize.continua import only
 from naslib_diffusion.optimize.effort import Effort
 from naslib_diffusion.optimize.enumeration import enumerate_blocks
-from naslib_diffusion.optimize.generator import GuidedGenerator, SpaceExhausted
+from naslib_diffusion.optimize.generator import GuidedGenerator
 from naslib_diffusion.optimize.polish import Polisher
+from naslib_diffusion.optimize.pool import SpaceExhausted
 from naslib_diffusion.optimize.scale import SHARPNESS, default_scale, upper_deviation
 from naslib_diffusion.optimize.scores import Scores
 from naslib_diffusion.runtime.threads import on_cpu, one_thread

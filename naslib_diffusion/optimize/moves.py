@@ -10,10 +10,13 @@ from torch import Tensor
 from naslib_diffusion.optimize.block_moves import BlockMoves
 from naslib_diffusion.optimize.budget_moves import BudgetMoves
 from naslib_diffusion.optimize.neighbor_moves import NeighborMoves
-from naslib_diffusion.spaces.base import AtomBlock, Block, Space, UniformBlock
+from naslib_diffusion.spaces.base import AtomBlock, Block, Space, UniformBlock, count_values
 from naslib_diffusion.spaces.budgeted import Budgeted
 from naslib_diffusion.spaces.equality import Exact
 from naslib_diffusion.spaces.paths import PathBlock
+
+VAST = 2**17
+"""Values of a block from which on they are not moves: the space's neighbours are."""
 
 
 class Moves(Protocol):
@@ -59,11 +62,16 @@ def moves_of(
     if isinstance(inner, Budgeted):
         return BudgetMoves(space, inner.budget, random)
     blocks = space.blocks or ()
-    if any(isinstance(block, PathBlock) for block in blocks):
-        return NeighborMoves(space, random)
-    if len(blocks) > 1 or any(isinstance(block, UniformBlock) for block in blocks):
+    paths = any(isinstance(block, PathBlock) for block in blocks)
+    alone = len(blocks) == 1 and not isinstance(blocks[0], UniformBlock)
+    if blocks and not alone and not paths and not any(map(_is_vast, blocks)):
         return BlockMoves(list(map(_ends, blocks)) if to_ends else blocks, device)
     return NeighborMoves(space, random)
+
+
+def _is_vast(block: Block) -> bool:
+    """Whether a block has too many values to list them as moves."""
+    return not isinstance(block, UniformBlock) and count_values(block) > VAST
 
 
 def _ends(block: Block) -> Block:

@@ -71,6 +71,7 @@ class Polisher(Generic[A]):
                     screen=self.effort.screen,
                     pairs=self.effort.pairs,
                     max_sweeps=self.effort.sweeps,
+                    escapes=self.effort.escapes,
                     allowed=None if slack is None else partial(meets, slack),
                     valid=self.valid,
                 )

@@ -4,18 +4,36 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Hashable, Sequence
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
 from naslib_diffusion.optimize.scores import Scores
 from naslib_diffusion.spaces.base import NumberedForms, Space
+from naslib_diffusion.spaces.sampling import sample_some
 
 A = TypeVar("A", bound=Hashable)
 
 Unique = Literal["canonical", "exact"]
 """Whether architectures of one canonical form, or of one string, count as one."""
+
+FRUITLESS_DRAWS = 20
+"""Random draws without success, per architecture of a space, after which it is exhausted."""
+MIN_ROUND, MAX_ROUND = 32, 4096
+"""Fewest and most architectures drawn at random at a time."""
+
+
+class SpaceExhausted(ValueError):  # noqa: N818 - it reads as what happened
+    """Fewer distinct new architectures exist, or could be found, than were asked for.
+
+    Attributes:
+        found: those that were found, best first if there was a guide.
+    """
+
+    def __init__(self, message: str, found: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.found = list(found)
 
 
 class Pool(Generic[A]):
@@ -66,6 +84,18 @@ class Pool(Generic[A]):
             if key is not None and key not in self.archs and self.space.is_valid(arch):
                 self.archs[key] = arch
         return len(self.archs) - before
+
+    def fill_at_random(self, n: int, random: torch.Generator) -> None:
+        """Draw from the space itself until the pool holds `n`, or nothing new turns up."""
+        patience = FRUITLESS_DRAWS * min(self.space.size or 0, 8 * MAX_ROUND)
+        fruitless, rows = 0, MIN_ROUND
+        while len(self) < min(n, self.capacity) and fruitless <= patience:
+            drawn = sample_some(self.space, rows, random)
+            new = self.add(drawn)
+            if not new and len(drawn) < rows:
+                break  # hardly any architecture is valid
+            fruitless = 0 if new else fruitless + rows
+            rows = min(2 * rows, MAX_ROUND)
 
     def key(self, arch: A) -> Hashable | None:
         """Return what distinguishes an architecture from others; None if it is known."""

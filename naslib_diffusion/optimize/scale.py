@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from naslib_diffusion.diffusion.guidance import Guide, value_and_gradient
+
 MAX_SCALE = 100.0
 """Largest automatic scale."""
 SHARPNESS = 4.0
@@ -22,6 +24,13 @@ def upper_deviation(values: Tensor) -> float:
     above = values[values > values.median()] - values.median()
     deviation = above.square().mean().sqrt() if len(above) else values.std(correction=0)
     return float(deviation) if bool(deviation.isfinite()) else 0.0
+
+
+def is_blind(guide: Guide, x: Tensor) -> bool:
+    """Whether a guide has no (useful) gradient halfway between architectures, `B x *shape`."""
+    half = min(len(x) // 2, 8)
+    _, gradient = value_and_gradient(guide, (x[:half] + x[half : 2 * half]) / 2)
+    return gradient is None or not bool(gradient.any())
 
 
 def default_scale(n: int, size: int | None) -> float:

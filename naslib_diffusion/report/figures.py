@@ -33,7 +33,7 @@ def progress(results: Results) -> str:
         axes.set_ylim(low - 0.15 * room, high + 0.12 * room)
         _note(axes, table.optimum, "best of the table", below=table.direction == "minimize")
         _evaluations_axis(axes, results)
-        axes.set_ylabel(_label(table))
+        axes.set_ylabel(short_name(table))
         axes.legend(loc="lower right" if table.direction == "maximize" else "upper right")
         return to_svg(figure, "progress")
 
@@ -96,8 +96,8 @@ def distribution(results: Results) -> str:
                 )
         _value_ticks(axes.xaxis, table, axis, low)
         axes.set_ylabel("share (%)")
-        axes.set_xlabel(f"{_label(table)}, stretched towards the best")
-        _legend_above(axes, 3)
+        axes.set_xlabel(f"{short_name(table)}, stretched towards the best")
+        legend_above(axes, 3)
         return to_svg(figure, "distribution")
 
 
@@ -123,14 +123,14 @@ def evaluations(results: Results) -> str:
         axes.axhline(best, color=COLORS["optimum"], lw=1.4, ls=(0, (4, 3)))
         axes.set_ylim(low - 0.05 * (best - low) - 1e-9, best + 0.06 * (best - low) + 1e-9)
         _value_ticks(axes.yaxis, table, axis, low)
-        axes.set_ylabel(_label(table))
+        axes.set_ylabel(short_name(table))
         _evaluations_axis(axes, results)
         axes.set_xlim(0.4, results.settings.budget + 0.6)
-        _legend_above(axes, 2)
+        legend_above(axes, 2)
         return to_svg(figure, "evaluations")
 
 
-def _label(table: Table[Any]) -> str:
+def short_name(table: Table[Any]) -> str:
     """Return the objective's name, cut to what fits along an axis."""
     name = table.objective
     return name if len(name) <= MAX_LABEL else f"{name[: MAX_LABEL - 1]}…"
@@ -179,7 +179,8 @@ def _note(axes: Any, y: float, text: str, *, below: bool = False) -> None:
     )
 
 
-def _legend_above(axes: Any, columns: int) -> None:
+def legend_above(axes: Any, columns: int) -> None:
+    """Put the legend above the axes, in so many columns."""
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(-0.02, 1.0),

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from naslib_diffusion.report import figures
 from naslib_diffusion.report.cells import LABELS, NODES, RADIUS, decisions, draw_cell
+from naslib_diffusion.report.foresight import Foreseen, foresight, sentence
 from naslib_diffusion.report.scales import formatter
 from naslib_diffusion.report.templating import render_page
 from naslib_diffusion.runs import Results
@@ -110,7 +111,12 @@ def _charts(results: Results) -> list[tuple[str, str, Markup]]:
         ("What was evaluated", "beside all that the table holds", figures.distribution),
         ("Every evaluation", "of every seed, in order", figures.evaluations),
     ]
-    return [(title, text, Markup(draw(results))) for title, text, draw in charts]
+    drawn = [(title, text, Markup(draw(results))) for title, text, draw in charts]
+    points = [Foreseen(t.value, f.mean, f.deviation) for t, f in results.foreseen()]
+    if points:
+        svg = foresight(points, figures.short_name(results.table))
+        drawn.append(("Predicted and observed", sentence(points), Markup(svg)))
+    return drawn
 
 
 def _settings(results: Results) -> list[tuple[str, str]]:
@@ -122,7 +128,7 @@ def _settings(results: Results) -> list[tuple[str, str]]:
     ]
     reason = describe(table)
     listed += [("equality", reason)] if reason else []
-    skipped = ("benchmark", "table", "objective", "direction", "fingerprint")
+    skipped = ("benchmark", "table", "objective", "direction", "fingerprint", "prior_fingerprint")
     listed += [
         (name, str(value))
         for name, value in results.settings.to_json().items()

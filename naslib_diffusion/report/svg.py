@@ -18,6 +18,7 @@ COLORS = {
     "optimum": "#060606",
     "space": "#070707",
     "card": "#080808",
+    **{f"series{i}": f"#0909{i:02d}" for i in range(8)},
 }
 """Stand-ins that become the page's CSS variables of these names, for light and dark alike."""
 

@@ -1,8 +1,13 @@
-"""How pages are made from templates: everything is escaped, and the style is part of the page."""
+"""How pages are made from templates: everything is escaped, style and script are in the page.
+
+A page may load nothing and run nothing but our own script: its content security policy names the
+script by its hash. Without scripts a page shows the same.
+"""
 
 from __future__ import annotations
 
-import re
+import base64
+import hashlib
 
 import jinja2
 from markupsafe import Markup
@@ -22,12 +27,35 @@ def render_page(template: str, **values: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["breakable"] = _breakable
     style = Markup(environment.get_template("style.css").render())
-    return environment.get_template(template).render(style=style, **values) + "\n"
+    script = Markup(environment.get_template("script.js").render())
+    return (
+        environment.get_template(template).render(
+            style=style, script=script, policy=_policy(script), terms=TERMS, **values
+        )
+        + "\n"
+    )
 
 
-def _breakable(text: str) -> Markup:
-    """Escape, and allow a line break after each plus sign, bar and comma."""
-    parts = re.split(r"(?<=[+,|])", text)
-    return Markup("<wbr>").join(parts)
+def _policy(script: str) -> str:
+    """Return the content security policy of a page with this one script."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+TERMS = {
+    "best": "The best value that was found.",
+    "deviation": "How unsure the prediction was: one standard deviation.",
+    "earliest": "After how many evaluations it was found first.",
+    "found at": "After how many evaluations the best value was found.",
+    "gap": "How far the best value that was found is from the best of the table.",
+    "predicted": "What the model expected of it before it was evaluated.",
+    "rank": "Its place among all rows of the table; 1 is the best.",
+    "seed": "The number from which all random decisions of a search follow.",
+    "seeds": "In how many of the searches it was found.",
+    "table's best at": "After how many evaluations nothing in the table was better.",
+}
+"""What headings mean, shown where the pointer rests on them."""

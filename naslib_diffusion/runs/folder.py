@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 from naslib_diffusion.runs.settings import Settings
-from naslib_diffusion.runs.trials import Evaluation, mend_trials, read_trials
-from naslib_diffusion.runtime.files import write_atomically
+from naslib_diffusion.runs.trials import Evaluation, read_trials
+from naslib_diffusion.runtime.files import read_json, write_atomically
+from naslib_diffusion.runtime.locks import Busy, claimed
 
 
 class RunError(ValueError):
@@ -24,22 +27,29 @@ class Stored(Protocol):
 
 
 class RunFolder:
-    """Where a run keeps `trials.csv`, `settings.json`, `summary.json` and `report.html`."""
+    """Where a run keeps its trials, predictions, settings, summary and report.
+
+    A context manager: from `start` or `stored` until its end no other process can use the folder.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.trials = path / "trials.csv"
+        self.predictions = path / "predictions.csv"
         self.settings = path / "settings.json"
         self.summary = path / "summary.json"
         self.report = path / "report.html"
+        self._claim, self._held = ExitStack(), False
 
     def start(self, settings: Stored) -> None:
         """Create the folder for a new run.
 
         Raises:
-            RunError: if it holds a run already, or cannot be created.
+            RunError: if it holds a run already, another process uses it, or it cannot be created.
         """
         self.refuse_used()
+        self._claimed()
+        self.refuse_used()  # the other process may just have ended
         self.store(settings)
 
     def store(self, settings: Stored) -> None:
@@ -49,11 +59,47 @@ class RunFolder:
             RunError: if they cannot be written.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(settings.to_json(), indent=2) + "\n"
-            write_atomically(self.settings, text.encode())
+            write_atomically(self.settings, json.dumps(settings.to_json(), indent=2) + "\n")
         except OSError as error:
             raise RunError(f"cannot write to {self.path}: {error.strerror}") from None
+
+    def stored(self) -> dict[str, Any]:
+        """Return the settings of the run in this folder, as they are stored.
+
+        Raises:
+            RunError: if there are none, or another process uses the folder.
+        """
+        if not self.settings.exists():
+            raise RunError(f"there is no run to resume in {self.path}")
+        self._claimed()
+        try:
+            return read_json(self.settings)
+        except (OSError, ValueError) as error:
+            raise RunError(f"cannot resume: {error}") from None
+
+    def _claimed(self) -> None:
+        """Make the folder, and keep other processes out of it until the end of the context."""
+        if self._held:
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._claim.enter_context(claimed(self.path))
+            self._held = True
+        except OSError as error:
+            raise RunError(f"cannot write to {self.path}: {error.strerror}") from None
+        except Busy as error:
+            raise RunError(str(error)) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._claim.close()
 
     def refuse_used(self) -> None:
         """Raise RunError if the path is a file or the folder holds a run."""
@@ -69,31 +115,26 @@ class RunFolder:
         """Return the settings of the run in this folder.
 
         Raises:
-            RunError: if there is none.
+            RunError: if there are none, or another process uses the folder.
         """
+        facts = self.stored()
         try:
-            return Settings.from_json(json.loads(self.settings.read_bytes()))
-        except FileNotFoundError:
-            raise RunError(f"there is no run to resume in {self.path}") from None
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise RunError(f"cannot read {self.settings}: {reason}") from None
+            return Settings.from_json(facts)
+        except ValueError as error:
+            raise RunError(f"cannot read {self.settings}: {error}") from None
 
     def load_trials(self, settings: Settings) -> dict[int, list[Evaluation]]:
-        """Return the finished evaluations of each seed, and cut a half-written last line off.
+        """Return the finished evaluations of each seed.
 
         Raises:
             RunError: if the file does not belong to a run with these settings.
         """
         try:
-            trials = read_trials(self.trials)
-            saved = _by_seed(self.trials, trials, settings)
-            mend_trials(self.trials, trials)
+            return _by_seed(self.trials, read_trials(self.trials), settings)
         except OSError as error:
             raise RunError(f"cannot resume {self.trials}: {error.strerror}") from None
         except ValueError as error:
             raise RunError(f"cannot resume: {error}") from None
-        return saved
 
 
 def _by_seed(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_diffusion.runs.predictions import Forecast
 from naslib_diffusion.runs.settings import Settings
 from naslib_diffusion.runs.trials import Evaluation
 from naslib_diffusion.tables import Table
@@ -58,9 +59,11 @@ class Results:
         *,
         seconds: float,
         resumed: int = 0,
+        forecasts: Sequence[Forecast] = (),
     ) -> None:
         self.settings, self.table, self.trials = settings, table, list(trials)
         self.seconds, self.resumed = seconds, resumed
+        self._forecasts = {(f.seed, f.step): f for f in forecasts}
         self._values = {t.arch: table[table.space.parse(t.arch)] for t in self.trials}
         self.seeds = [self._seed_result(seed) for seed in settings.all_seeds]
 
@@ -94,6 +97,11 @@ class Results:
             for group in found.values()
         ]
         return sorted(rows, key=lambda row: (self.table.gap(row[1]), row[3]))[:limit]
+
+    def foreseen(self) -> list[tuple[Evaluation, Forecast]]:
+        """Return the evaluations of which something was expected beforehand, with that."""
+        pairs = [(t, self._forecasts.get((t.seed, t.step))) for t in self.trials]
+        return [(t, f) for t, f in pairs if f is not None and math.isfinite(t.value)]
 
     def summary(self) -> dict[str, Any]:
         """Return what `summary.json` holds."""

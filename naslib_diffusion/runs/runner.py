@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from naslib_diffusion.optimize.generator import SpaceExhausted
+from naslib_diffusion.optimize.pool import SpaceExhausted
 from naslib_diffusion.runs.settings import Settings
 from naslib_diffusion.runs.trials import Evaluation
-from naslib_diffusion.search import Search
+from naslib_diffusion.search import Prediction, Search
 from naslib_diffusion.surrogates.prior import Prior
 from naslib_diffusion.tables import Table
+
+Record = Callable[[Evaluation, Prediction | None], None]
 
 
 def run(
     settings: Settings,
     table: Table[Any],
     saved: Mapping[int, Sequence[Evaluation]],
-    record: Callable[[Evaluation], None],
+    record: Record,
     prior: Sequence[Prior] = (),
 ) -> list[Evaluation]:
     """Search with every seed; return all evaluations, saved and new.
@@ -26,7 +28,8 @@ def run(
         settings: of the run.
         table: where evaluations are looked up.
         saved: finished evaluations of each seed, in order, from an earlier part of the same run.
-        record: called with each new evaluation as soon as it is finished.
+        record: called with each new evaluation as soon as it is finished, and with what the
+            search had expected of it, if anything.
         prior: what `settings.priors` names.
     """
     done: list[Evaluation] = []
@@ -40,7 +43,7 @@ def run_seed(
     table: Table[Any],
     seed: int,
     saved: Sequence[Evaluation],
-    record: Callable[[Evaluation], None],
+    record: Record,
     prior: Sequence[Prior] = (),
 ) -> list[Evaluation]:
     """Search with one seed.
@@ -71,7 +74,7 @@ def run_seed(
             batch.append(
                 Evaluation(seed, step, str(arch), evaluate(table, arch, seed, step, settings))
             )
-            record(batch[-1])
+            record(batch[-1], search.predict(arch))
         search.tell(archs, [trial.value for trial in batch])
         done += batch
     return done

@@ -5,13 +5,32 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
-from naslib_diffusion.spaces.equality import Equality
+from naslib_diffusion.search.strategies import STRATEGIES
+from naslib_diffusion.spaces.equality import EQUALITIES, Equality
+from naslib_diffusion.surrogates import SURROGATES
 from naslib_diffusion.tables import Direction, Missing
 
-LATER = {"arch_column": None, "distinct": "isomorphic", "missing": "fail", "within": None}
+LATER = {
+    "arch_column": None,
+    "distinct": "isomorphic",
+    "missing": "fail",
+    "prior_fingerprint": "",
+    "within": None,
+}
 """Settings that runs of earlier versions do not have, and what they did."""
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "missing": get_args(Missing),
+    "direction": get_args(Direction),
+    "distinct": EQUALITIES,
+    "strategy": tuple(STRATEGIES),
+    "surrogate": SURROGATES,
+}
+LEAST = {"budget": 1, "seeds": 1, "seed": 0, "initial": 0, "batch": 1}
+MOST = 2**31 - 1
+"""What a stored setting may be: names, and whole numbers from `LEAST` to `MOST`."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +44,7 @@ class Settings:
         distinct: what counts as one architecture, "isomorphic" or "exact"; None only until the
             table has decided it.
         fingerprint: of the table that was searched, so that a resumed run meets the same one.
+        prior_fingerprint: of the files of the prior, likewise.
     """
 
     benchmark: str | None = None
@@ -47,6 +67,7 @@ class Settings:
     prior: str | None = None
     within: str | None = None
     fingerprint: str = ""
+    prior_fingerprint: str = ""
 
     @property
     def all_seeds(self) -> range:
@@ -70,7 +91,7 @@ class Settings:
             self.prior is not None
             and self.initial == 0
             and not self.noisy
-            and self.strategy == "guided"
+            and self.strategy in ("guided", "enumerate", "auto")
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -89,15 +110,14 @@ class Settings:
             allowed = (str, type(None)) if kind is type(None) else (kind,)
             if type(data[name]) not in allowed:
                 raise ValueError(f"{name} cannot be {data[name]!r}")
+        _check_values(data)
         return Settings(**data)
 
     def changes(self, other: Settings) -> list[str]:
         """Describe where `other` differs, one setting each."""
         pairs = zip(self.to_json().items(), other.to_json().values(), strict=True)
         return [
-            "the table's contents"
-            if name == "fingerprint"
-            else f"--{name.replace('_', '-')} was {old}, is {new}"
+            f"--{name.replace('_', '-')} was {old}, is {new}"
             for (name, old), new in pairs
             if old != new
         ]
@@ -107,10 +127,21 @@ class Settings:
         words = ["naslib-diffusion", "search"]
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.name == "fingerprint" or value is None or value is False:
+            if field.name.endswith("fingerprint") or value is None or value is False:
                 continue
             option = f"--{field.name.replace('_', '-')}"
             several = field.name in ("prior", "within")
             values = value.split("\n") if several else [str(value)]
             words += [option] if value is True else [w for v in values for w in (option, v)]
         return shlex.join([*words, "--out", out])
+
+
+def _check_values(data: dict[str, Any]) -> None:
+    """Raise ValueError for a name or a number that no command line gives."""
+    for name, choices in CHOICES.items():
+        if data[name] not in choices:
+            known = ", ".join(choices)
+            raise ValueError(f"{name} cannot be {data[name]!r}; it is one of: {known}")
+    for name, least in LEAST.items():
+        if not least <= data[name] <= MOST:
+            raise ValueError(f"{name} is {data[name]}; it is {least} to {MOST}")

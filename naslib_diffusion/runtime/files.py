@@ -3,54 +3,96 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import Any
 
 import safetensors
 from torch import Tensor
 
+PART = ".part"
+"""How the names of files end that are being written."""
 
-def append_whole(file: io.FileIO, content: bytes) -> None:
-    """Append to an unbuffered file, through to the disk: all of `content`, or nothing of it.
 
-    A system that is short of space may take a part of a write without an error; the part is taken
-    back.
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write a file so that at any time it is either the old one or the new one.
+
+    Text is written in UTF-8; what has no place in it, such as parts of names of files that are in
+    another encoding, as escapes.
 
     Raises:
-        OSError: if the disk refuses.
+        OSError: if it cannot be written; it names the file.
     """
-    start, rest = os.fstat(file.fileno()).st_size, memoryview(content)
+    if isinstance(content, str):
+        content = content.encode(errors="backslashreplace")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
     try:
-        while rest:
-            rest = rest[file.write(rest) or 0 :]
-        os.fsync(file.fileno())
-    except BaseException as error:
-        with contextlib.suppress(OSError):  # a device cannot be cut; the first error is the cause
-            os.ftruncate(file.fileno(), start)
-        if isinstance(error, OSError):
-            error.filename = file.name
-        raise
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that at any time it is either the old one or the new one."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
+        # `os.open` leaves the permissions to the user's umask, which cannot be read safely
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())  # or a power cut could leave the new name without its content
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
+        part.replace(path)
+        _sync_folder(path.parent)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = str(path)
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a folder's new names to the disk, where the system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+MAX_JSON = 2**20
+"""Most bytes of a JSON file that is read."""
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if it cannot be read or has more than `most` bytes; in one line that names it.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None
+    if len(content) > most:
+        raise ValueError(f"{path} has more than {most:,} bytes")
+    return content
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object that a JSON file holds.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if it cannot be read, or holds something else; in one line that names it.
+    """
+    content = read_bounded(path, MAX_JSON)
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: {_line(error)}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} holds no JSON object")
+    return found
 
 
 MAX_TENSORS = 2**28

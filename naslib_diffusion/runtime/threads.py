@@ -75,10 +75,38 @@ def one_thread() -> Iterator[None]:
     """
     _THREADS.enter()
     try:
-        with torch.inference_mode(False), torch.enable_grad(), _cpu():
+        with _gradients():
             yield
     finally:
         _THREADS.leave()
+
+
+@contextmanager
+def learning() -> Iterator[None]:
+    """Let a network be made and trained alike whatever the caller's context (a decorator too).
+
+    Inside, there are gradients, and tensors are made on the CPU and in single precision unless
+    told. PyTorch's default precision is the process's, so that blocks wait for each other where it
+    is another.
+    """
+    default = torch.get_default_dtype()
+    with _gradients(), nullcontext() if default == torch.float32 else _PRECISION:
+        torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(default)
+
+
+_PRECISION = threading.RLock()
+
+
+def _gradients() -> ExitStack:
+    """Return a context with gradients, where tensors are made on the CPU."""
+    stack = ExitStack()
+    for context in (torch.inference_mode(False), torch.enable_grad(), _cpu()):
+        stack.enter_context(context)
+    return stack
 
 
 def on_cpu(function: Callable[P, T]) -> Callable[P, T]:

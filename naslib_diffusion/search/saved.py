@@ -98,7 +98,7 @@ class Saved:
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all; values that are not finite become strings."""
         content = {"format": FORMAT, "version": VERSION, **_strict(dataclasses.asdict(self))}
-        write_atomically(path, (json.dumps(content, allow_nan=False) + "\n").encode())
+        write_atomically(path, json.dumps(content, allow_nan=False) + "\n")
 
     @staticmethod
     def read(path: Path) -> Saved:

@@ -14,17 +14,21 @@ from typing import Any, Protocol, TypeVar
 import torch
 
 from naslib_diffusion.diffusion.guidance import Guide
+from naslib_diffusion.optimize.block_moves import count_moves
 from naslib_diffusion.optimize.effort import Effort
 from naslib_diffusion.optimize.enumeration import catalogue, is_enumerable
-from naslib_diffusion.optimize.generator import STEPS, GuidedGenerator, SpaceExhausted
+from naslib_diffusion.optimize.generator import STEPS, GuidedGenerator
 from naslib_diffusion.optimize.maximize import Maximizer
+from naslib_diffusion.optimize.pool import SpaceExhausted
 
 A = TypeVar("A", bound=Hashable)
 
 CHUNK = 8192
 """Architectures that the acquisition function is given at once where all are scored."""
-BRIEFLY = {"sweeps": 8, "iterations": 20, "rounds": 4}
+BRIEFLY = {"sweeps": 8, "iterations": 20, "rounds": 2}
 """Bounds on the polish: the next evaluation is not worth the last digit of each start."""
+ESCAPED = 2048
+"""Encodings that the best start may try at the end of a climb: all moves from it, some times."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,9 @@ class GuidedStrategy:
             own = GuidedGenerator(space, denoiser, device, seed, steps=steps, scale=self.scale)
             return available(own, request.n, request.acquisition, known=request.known)
         effort = replace(Effort.of(space), samples=request.n, starts=self.polish, **BRIEFLY)
-        effort = replace(effort, steps=self.steps or effort.steps, scale=self.scale)
+        escapes = max(ESCAPED // max(count_moves(space.blocks or ()), 1), 1)
+        steps = self.steps or effort.steps
+        effort = replace(effort, steps=steps, scale=self.scale, escapes=escapes)
         maximize = Maximizer(space, effort, device=device, seed=seed, denoiser=denoiser)
         starts = request.incumbents[: self.polish // 2]
         found = maximize(request.acquisition, request.n, known=request.known, starts=starts)

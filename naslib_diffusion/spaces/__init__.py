@@ -18,6 +18,8 @@ from naslib_diffusion.spaces.base import (
     UnionBlock,
 )
 from naslib_diffusion.spaces.budgeted import Budgeted
+from naslib_diffusion.spaces.declaration import Maybe, Repeat, When
+from naslib_diffusion.spaces.declared import DeclaredSpace, Design
 from naslib_diffusion.spaces.equality import Equality, Exact
 from naslib_diffusion.spaces.gpt import GPT, SCALES, Transformer
 from naslib_diffusion.spaces.mobilenetv3 import MobileNetV3, Subnet
@@ -48,12 +50,15 @@ __all__ = [
     "Buildable",
     "Categorical",
     "Costed",
+    "DeclaredSpace",
+    "Design",
     "Equality",
     "Exact",
     "Factor",
     "Graph",
     "GraphNet",
     "Integer",
+    "Maybe",
     "MobileNetV3",
     "NASBench201",
     "NASBenchGraph",
@@ -61,6 +66,7 @@ __all__ = [
     "Point",
     "ProductSpace",
     "Real",
+    "Repeat",
     "SampleSpace",
     "Space",
     "Subnet",
@@ -68,5 +74,6 @@ __all__ = [
     "Transformer",
     "UniformBlock",
     "UnionBlock",
+    "When",
     "from_samples",
 ]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Hashable, Iterable, Sequence
-from typing import Any, Generic
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ from naslib_diffusion.spaces.base import (
     Terms,
 )
 from naslib_diffusion.spaces.budget import Budget
+from naslib_diffusion.spaces.view import View
 
 LISTED = 2**16
 """Spaces of at most so many architectures are listed where their costs do not add up."""
@@ -43,7 +44,7 @@ Windows = dict[str, tuple[float, float]]
 """What is allowed, from and to, both included, by the name of a cost."""
 
 
-class Budgeted(Generic[A]):
+class Budgeted(View[A]):
     """The architectures of `space` that cost at least and at most so much, and no others.
 
     Encodings, string forms, canonical forms and features are those of `space`. Architectures are
@@ -74,14 +75,13 @@ class Budgeted(Generic[A]):
         at_least: float | None = None,
     ) -> None:
         inner = space if isinstance(space, Budgeted) else None
-        self.space: Space[A] = inner.space if inner else space
+        super().__init__(inner.space if inner else space)
         self.windows: Windows = dict(inner.windows) if inner else {}
         self._costed = _costed(self.space, cost)
         low, high = self.windows.get(cost, (-math.inf, math.inf))
         low = low if at_least is None else max(low, float(at_least))
         high = high if at_most is None else min(high, float(at_most))
         self.windows[cost] = low, high
-        self.shape = self.space.shape
         self.name = f"{self.space.name} within {self._described}"
         blocks, terms = _law(self.space, tuple(self.windows))
         lows, highs = zip(*self.windows.values(), strict=True)
@@ -100,11 +100,6 @@ class Budgeted(Generic[A]):
         if self.space.size is None:
             return None
         return min(self._budget.count, self.space.size)
-
-    @property
-    def costs(self) -> tuple[str, ...]:
-        """Names of the costs of `space`."""
-        return self._costed.costs
 
     def cost(self, arch: A, name: str) -> float:
         """Return what an architecture costs; raises ValueError like `space`."""
@@ -126,10 +121,6 @@ class Budgeted(Generic[A]):
                 found,
             )
         return found
-
-    def encode(self, archs: Sequence[A]) -> Tensor:
-        """Encode architectures as `space` does, `B x *shape`."""
-        return self.space.encode(archs)
 
     def decode(self, x: Tensor) -> list[A]:
         """Return the nearest member of each encoding, `B x *shape`.
@@ -159,10 +150,6 @@ class Budgeted(Generic[A]):
         """Whether `arch` is of `space` and in the window."""
         return self.space.is_valid(arch) and self.within(arch)
 
-    def canonical(self, arch: A) -> Hashable:
-        """Return the canonical form in `space`."""
-        return self.space.canonical(arch)
-
     def parse(self, text: str) -> A:
         """Read the string form of an architecture in the window."""
         arch = self.space.parse(text)
@@ -189,10 +176,6 @@ class Budgeted(Generic[A]):
                 break
         others = (other for other in self._reserve[:NEAR] if other != arch)
         return list(found) or list(dict.fromkeys(others))
-
-    def features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the features in `space`."""
-        return self.space.features(x)
 
     @property
     def budget(self) -> Budget:

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Hashable, Sequence
-from typing import Any, Generic, Literal, get_args
+from collections.abc import Hashable
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
-from naslib_diffusion.spaces.base import A, Block, Space, count_encodings
+from naslib_diffusion.spaces.base import A, Space, count_encodings
 from naslib_diffusion.spaces.budgeted import Budgeted
 from naslib_diffusion.spaces.subset import Subset
+from naslib_diffusion.spaces.view import View
 
 Equality = Literal["isomorphic", "exact"]
 EQUALITIES: tuple[str, ...] = get_args(Equality)
 
 
-class Exact(Generic[A]):
+class Exact(View[A]):
     """A space in which no two architectures are equal, whatever they compute.
 
     Its canonical form is the architecture itself, and its features tell all architectures apart:
@@ -33,48 +34,14 @@ class Exact(Generic[A]):
         space: the space that is looked at.
     """
 
-    def __init__(self, space: Space[A]) -> None:
-        self.space = space
-        self.name = space.name
-        self.shape = space.shape
-
-    @functools.cached_property
-    def blocks(self) -> Sequence[Block] | None:
-        """The law of `space`."""
-        return self.space.blocks
-
     @functools.cached_property
     def size(self) -> int | None:
         """Number of encodings, or an upper bound of it; None if it is infinite or unknown."""
         return None if self.blocks is None else count_encodings(self.blocks)
 
-    def sample(self, n: int, generator: torch.Generator | None = None) -> list[A]:
-        """Draw `n` architectures as `space` does."""
-        return self.space.sample(n, generator)
-
-    def encode(self, archs: Sequence[A]) -> Tensor:
-        """Encode architectures as `space` does, `B x *shape`."""
-        return self.space.encode(archs)
-
-    def decode(self, x: Tensor) -> list[A]:
-        """Return the nearest architecture of each encoding, `B x *shape`."""
-        return self.space.decode(x)
-
-    def is_valid(self, arch: A) -> bool:
-        """Whether `arch` belongs to `space`."""
-        return self.space.is_valid(arch)
-
     def canonical(self, arch: A) -> Hashable:
         """Return the architecture itself."""
         return arch
-
-    def parse(self, text: str) -> A:
-        """Read the string form of `space`."""
-        return self.space.parse(text)
-
-    def neighbors(self, arch: A, generator: torch.Generator | None = None) -> list[A]:
-        """Return the neighbours in `space`."""
-        return self.space.neighbors(arch, generator)
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the groups of `space`, and one more that tells all architectures apart.

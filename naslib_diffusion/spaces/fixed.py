@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Generic
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -16,22 +15,22 @@ from naslib_diffusion.spaces.base import (
     Block,
     Space,
     UniformBlock,
+    UnionBlock,
     count_encodings,
-    count_values,
     draw,
     values_of,
 )
 from naslib_diffusion.spaces.paths import PathBlock
 from naslib_diffusion.spaces.sampling import sample_some
+from naslib_diffusion.spaces.view import View
 
 _MAX_ROUNDS = 100  # batches that `sample` draws before it gives up
 _MIN_BATCH = 100
 _SAME = 1e-6  # rounding by less than this is none
-_LISTED = 2**17  # values of a block some of whose columns are fixed
 _CLOSE = 1e-9  # how far a coordinate of an atom may be from its fixed value
 
 
-class Fixed(Generic[A]):
+class Fixed(View[A]):
     """The architectures of `space` whose flat encoding has given values in given columns.
 
     Fixing a column of a one-hot at 1 makes the choice, at 0 bans it. A number on a grid is fixed
@@ -53,11 +52,10 @@ class Fixed(Generic[A]):
             raise ValueError(f"column {unknown[0]} does not exist; encodings have {width}")
         if space.blocks is None:
             raise ValueError(f"the law of space {space.name!r} does not factorise")
-        self.space = space
+        super().__init__(space)
         snapped = (self._snap(int(column), float(value)) for column, value in columns.items())
         self.columns = dict(snapped)
         self.name = f"{space.name} with {len(columns)} columns fixed"
-        self.shape = space.shape
         self.blocks: Sequence[Block] = tuple(map(self._fix, space.blocks))
 
     @functools.cached_property
@@ -78,16 +76,15 @@ class Fixed(Generic[A]):
                 return found[:n]
         raise ValueError(f"{self.name}: nearly all random architectures are not valid")
 
-    def encode(self, archs: Sequence[A]) -> Tensor:
-        """Encode architectures as `space` does, `B x *shape`."""
-        return self.space.encode(archs)
-
     def decode(self, x: Tensor) -> list[A]:
         """Return an architecture near each encoding, `B x *shape`, with the columns fixed."""
         flat = x.detach().double().cpu().flatten(1).clone()
         for block in self.blocks:
-            if not isinstance(block, UniformBlock | PathBlock):
-                atoms, columns = values_of(block), list(block.columns)
+            columns = list(block.columns)
+            if isinstance(block, UnionBlock | PathBlock):
+                flat[:, columns] = block.nearest(flat[:, columns])
+            elif not isinstance(block, UniformBlock):
+                atoms = values_of(block)
                 cost = atoms.square().sum(1) - 2 * flat[:, columns] @ atoms.T
                 flat[:, columns] = atoms[cost.argmin(1)]
         return self.space.decode(flat.view(x.shape))
@@ -99,10 +96,6 @@ class Fixed(Generic[A]):
         x = self.space.encode([arch]).flatten()
         return all(abs(float(x[c]) - value) <= 1e-6 for c, value in self.columns.items())
 
-    def canonical(self, arch: A) -> Hashable:
-        """Return the canonical form in `space`."""
-        return self.space.canonical(arch)
-
     def parse(self, text: str) -> A:
         """Read the string form of an architecture that has the fixed values."""
         arch = self.space.parse(text)
@@ -113,10 +106,6 @@ class Fixed(Generic[A]):
     def neighbors(self, arch: A, generator: torch.Generator | None = None) -> list[A]:
         """Return the neighbours that have the fixed values."""
         return [a for a in self.space.neighbors(arch, generator) if self.is_valid(a)]
-
-    def features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the features in `space`."""
-        return self.space.features(x)
 
     def _snap(self, column: int, value: float) -> tuple[int, float]:
         """Round the position of a number to that of the nearest value on its grid, if any."""
@@ -142,15 +131,14 @@ class Fixed(Generic[A]):
             if not 0 <= inside[0] <= 1:
                 raise ValueError(f"column {block.start} is in [0, 1], not {inside[0]}")
             return AtomBlock(block.start, torch.tensor([[inside[0]]], dtype=torch.double))
-        if count_values(block) > _LISTED:
-            raise ValueError(
-                f"columns of {self.space.name!r} cannot be fixed: they belong to a block of "
-                f"{count_values(block):.3g} values, and at most {_LISTED:,} can be listed"
-            )
-        atoms = values_of(block).double()
-        for column, value in inside.items():
-            atoms = atoms[(atoms[:, column] - value).abs() <= _CLOSE]
-        if not len(atoms):
+        if isinstance(block, UnionBlock | PathBlock):
+            left: Block | None = block.having(inside, _CLOSE)
+        else:
+            atoms = values_of(block).double()
+            for column, value in inside.items():
+                atoms = atoms[(atoms[:, column] - value).abs() <= _CLOSE]
+            left = AtomBlock(block.start, atoms) if len(atoms) else None
+        if left is None:
             listed = ", ".join(f"{block.start + c}: {v:g}" for c, v in inside.items())
             raise ValueError(f"no architecture of space {self.space.name!r} has columns {listed}")
-        return AtomBlock(block.start, atoms)
+        return left

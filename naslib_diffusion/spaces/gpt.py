@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from naslib_diffusion.spaces.base import Block, Factor, FeaturesPullback, Terms, UnionBlock
+from naslib_diffusion.spaces.costs import check_cost
 from naslib_diffusion.spaces.gpt_costs import COSTS, Rates
 from naslib_diffusion.spaces.gpt_features import Summary, linear_columns
 from naslib_diffusion.spaces.gpt_transformer import BIASES, SCALES, Transformer
@@ -256,8 +257,7 @@ class GPT:
         return itertools.product(self.scale.widths, self.scale.depths, BIASES)
 
     def _rates(self, name: str, width: int, bias: bool) -> Rates:
-        if name not in COSTS:
-            raise ValueError(f"unknown cost {name!r}; known: {', '.join(COSTS)}")
+        check_cost(name, COSTS)
         return COSTS[name](width, bias, self.vocabulary, self.context)
 
     def _assemble(

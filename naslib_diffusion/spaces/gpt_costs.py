@@ -24,11 +24,13 @@ class Rates(NamedTuple):
 def parameters(width: int, bias: bool, vocabulary: int, context: int) -> Rates:
     """Return the rates of the number of parameters.
 
-    Token embedding, tied to the output; layer norms of weight and bias each, two in a layer and
-    one at the end; four projections of attention; two of the MLP. Positions are rotary.
+    Token embedding and output, each with its own matrix, as in the networks whose parameters
+    HW-GPT-Bench reports (tied, there would be `vocabulary * width` fewer); layer norms of weight
+    and bias each, two in a layer and one at the end; four projections of attention; two of the
+    MLP. Positions are rotary.
     """
     return Rates(
-        fixed=vocabulary * width + 2 * width,
+        fixed=2 * vocabulary * width + 2 * width,
         layer=4 * width + bias * 2 * width,
         ratio=2 * width**2 + bias * width,
         head=4 * HEAD * width + bias * 3 * HEAD,

@@ -1,8 +1,8 @@
 """The network that an architecture of the GPT space stands for: a decoder-only transformer.
 
-Layer for layer as HW-GPT-Bench's supernet (Sukthanker et al., NeurIPS 2024): rotary positions on
-half of each head, attention and MLP in parallel, head size 64 whatever the width, output tied to
-the embedding. Written anew in plain PyTorch.
+Layer for layer as HW-GPT-Bench's networks (Sukthanker et al., NeurIPS 2024): rotary positions on
+half of each head, attention and MLP in parallel, head size 64 whatever the width, an output of its
+own beside the embedding. Written anew in plain PyTorch.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class TransformerNetwork(nn.Module):
             Layer(width, ratio, count, bias) for ratio, count in zip(ratios, heads, strict=True)
         )
         self.norm = nn.LayerNorm(width)
+        self.output = nn.Linear(width, vocabulary, bias=False)
         self.apply(_initialise)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -65,7 +66,8 @@ class TransformerNetwork(nn.Module):
         turn = _angles(length, x)
         for layer in self.layers:
             x = layer(x, turn)
-        return functional.linear(self.norm(x), self.embedding.weight)
+        logits: Tensor = self.output(self.norm(x))
+        return logits
 
 
 class Layer(nn.Module):

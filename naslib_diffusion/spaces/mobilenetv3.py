@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from naslib_diffusion.spaces.base import Block, Factor, FeaturesPullback, Terms, UnionBlock
 from naslib_diffusion.spaces.costs import check_cost
-from naslib_diffusion.spaces.mobilenetv3_costs import COSTS, layer_costs
+from naslib_diffusion.spaces.mobilenetv3_costs import COSTS, HEAD, layer_costs
 
 STAGES, LAYERS = 5, 4
 DEPTHS = (2, 3, 4)
@@ -211,6 +211,13 @@ class MobileNetV3:
             for i, stage in enumerate(stages)
             for other in _stage_neighbors(stage)
         ]
+
+    def build(self, arch: Subnet, *, inputs: int = 3, outputs: int = HEAD[-1]) -> nn.Module:
+        """Return the untrained network of a sub-network; see `MobileNetwork`."""
+        from naslib_diffusion.spaces.mobilenetv3_network import MobileNetwork
+
+        stages = [[OPERATIONS[i] for i in stage] for stage in arch.stages]
+        return MobileNetwork(stages, inputs, outputs)
 
     def cost(self, arch: Subnet, name: str = "params") -> float:
         """Return parameters ("params") or multiply-adds ("flops") of a sub-network.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -101,6 +101,40 @@ class PathBlock:
             x += self.letters[step.letters[chosen % len(step.letters)]]
             states = step.to.flatten()[chosen]
         return x
+
+    def nearest(self, x: Tensor) -> Tensor:
+        """Return the value nearest to each of `B x width`."""
+        letters = self.letters.to(x)
+        scores = letters @ x.mT - letters.square().sum(1, keepdim=True) / 2
+        chosen, _ = best_paths(self.steps, scores, 1)
+        own = zip(self.steps, chosen[:, 0].unbind(1), strict=True)
+        return torch.stack([letters[step.letters[letter]] for step, letter in own]).sum(0)
+
+    def having(self, fixed: Mapping[int, float], tolerance: float) -> PathBlock | None:
+        """Return what is left where coordinates, counted among them, have given values.
+
+        Raises:
+            ValueError: if a coordinate is not set in one layer.
+        """
+        kept = [torch.ones(len(step.letters), dtype=torch.bool) for step in self.steps]
+        for place, value in fixed.items():
+            set_by = [self.letters[step.letters, place] for step in self.steps]
+            layers = [i for i, values in enumerate(set_by) if bool(values.any())]
+            if len(layers) > 1 and value:
+                raise ValueError(f"column {self.columns[place]} cannot be fixed at {value:g}")
+            if not layers and abs(value) > tolerance:
+                return None
+            for i in layers:
+                kept[i] &= (set_by[i] - value).abs() <= tolerance
+        steps, alive = [], torch.arange(self._ends)
+        for step, keep in zip(reversed(self.steps), reversed(kept), strict=True):
+            to = torch.cat([alive, torch.tensor([DEAD])])[step.to[:, keep]]
+            rows = (to != DEAD).any(1)
+            alive = torch.where(rows, rows.cumsum(0) - 1, DEAD)
+            steps.append(Step(step.letters[keep], to[rows]))
+        if not bool(rows[0]):
+            return None
+        return replace(self, steps=tuple(reversed(steps)))
 
     @functools.cached_property
     def _shares(self) -> list[Tensor]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from typing import Generic
+from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from naslib_diffusion.spaces.base import A, HardlyAnyValid, Space
+from naslib_diffusion.spaces.view import View
 
 _MAX_ROUNDS = 100  # batches that `sample` draws before it gives up
 _MIN_BATCH = 100
 
 
-class Restricted(Generic[A]):
+class Restricted(View[A]):
     """The architectures of `space` that `allowed` allows.
 
     Encodings, string forms, canonical forms and features are those of `space`. `blocks` still
@@ -26,12 +25,9 @@ class Restricted(Generic[A]):
     """
 
     def __init__(self, space: Space[A], allowed: Callable[[A], bool]) -> None:
-        self.space = space
+        super().__init__(space)
         self._allowed = allowed
         self.name = f"restricted {space.name}"
-        self.shape = space.shape
-        self.size = space.size
-        self.blocks = space.blocks
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> list[A]:
         """Draw `n` allowed architectures; raises HardlyAnyValid if nearly all are banned."""
@@ -47,21 +43,9 @@ class Restricted(Generic[A]):
             found,
         )
 
-    def encode(self, archs: Sequence[A]) -> Tensor:
-        """Encode architectures as `space` does, `B x *shape`."""
-        return self.space.encode(archs)
-
-    def decode(self, x: Tensor) -> list[A]:
-        """Return the nearest architecture of `space` of each encoding, `B x *shape`."""
-        return self.space.decode(x)
-
     def is_valid(self, arch: A) -> bool:
         """Whether `arch` is of the space and allowed."""
         return self.space.is_valid(arch) and bool(self._allowed(arch))
-
-    def canonical(self, arch: A) -> Hashable:
-        """Return the canonical form in `space`."""
-        return self.space.canonical(arch)
 
     def parse(self, text: str) -> A:
         """Read the string form of an allowed architecture."""
@@ -73,7 +57,3 @@ class Restricted(Generic[A]):
     def neighbors(self, arch: A, generator: torch.Generator | None = None) -> list[A]:
         """Return the neighbours that are allowed."""
         return [a for a in self.space.neighbors(arch, generator) if self._allowed(a)]
-
-    def features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the features in `space`."""
-        return self.space.features(x)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
-from typing import Generic
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from naslib_diffusion.spaces.base import A, AtomBlock, Block, Space
+from naslib_diffusion.spaces.view import View
 
 _NEAREST = 8  # neighbours by distance, for a member that has none by the space's own measure
 _CHUNK = 1024  # encodings compared with so many members at a time, to bound memory
@@ -18,7 +18,7 @@ LAW = 1024
 compares with each of them at each step."""
 
 
-class Subset(Generic[A]):
+class Subset(View[A]):
     """The architectures `archs` of `space`, and no others.
 
     Encodings, string forms, canonical forms and features are those of `space`. The law is uniform
@@ -31,7 +31,7 @@ class Subset(Generic[A]):
     """
 
     def __init__(self, space: Space[A], archs: Sequence[A]) -> None:
-        self.space = space
+        super().__init__(space)
         self.archs = tuple(archs)
         if not self.archs:
             raise ValueError(f"archs is empty; a subset of {space.name} needs at least one")
@@ -45,7 +45,6 @@ class Subset(Generic[A]):
                 )
             self._index[arch] = i
         self.name = f"{space.name}[{len(self.archs)}]"
-        self.shape = space.shape
         self.size = len({space.canonical(arch) for arch in self.archs})
         self._encodings = _encode_all(space, self.archs)
         self._squares = torch.cat([part.square().sum(-1) for part in self._parts()])
@@ -68,10 +67,6 @@ class Subset(Generic[A]):
         indices = torch.randint(len(self.archs), (n,), generator=generator)
         return [self.archs[i] for i in indices.tolist()]
 
-    def encode(self, archs: Sequence[A]) -> Tensor:
-        """Encode architectures as `space` does, `B x *shape`."""
-        return self.space.encode(archs)
-
     def decode(self, x: Tensor) -> list[A]:
         """Return the nearest member of each encoding, `B x *shape`."""
         return [
@@ -83,10 +78,6 @@ class Subset(Generic[A]):
     def is_valid(self, arch: A) -> bool:
         """Whether exactly `arch`, and not only one of equal canonical form, is a member."""
         return arch in self._index
-
-    def canonical(self, arch: A) -> Hashable:
-        """Return the canonical form in `space`."""
-        return self.space.canonical(arch)
 
     def parse(self, text: str) -> A:
         """Read the string form of a member."""
@@ -108,10 +99,6 @@ class Subset(Generic[A]):
                 return near
         order = self._nearest(self.encode([arch]).flatten(1), _NEAREST + 1)[0].tolist()
         return [self.archs[i] for i in order if self.archs[i] != arch][:_NEAREST]
-
-    def features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the features in `space`."""
-        return self.space.features(x)
 
     def _nearest(self, x: Tensor, count: int) -> Tensor:
         """Return the indices of the members nearest to encodings, `B x count`, nearest first."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.spaces.budgeted import Budgeted
+from naslib_diffusion.spaces.equality import whole
 from naslib_diffusion.surrogates.acquisition import (
     IndependentThompson,
     LogExpectedImprovement,
@@ -38,6 +39,8 @@ __all__ = [
 def make_surrogate(name: str, space: Space[Any]) -> Surrogate:
     """Return a new surrogate by its name; "gp" is the Gaussian process that fits the space.
 
+    A list of points of a product space has the kernel of that.
+
     Raises:
         ValueError: if there is none of that name; lists those there are.
     """
@@ -46,4 +49,5 @@ def make_surrogate(name: str, space: Space[Any]) -> Surrogate:
     space = space.space if isinstance(space, Budgeted) else space
     if name == "ensemble":
         return NeuralEnsemble(space)
-    return ProductGaussianProcess(space) if is_product(space) else GaussianProcess(space)
+    own = whole(space)
+    return ProductGaussianProcess(own) if is_product(own) else GaussianProcess(space)

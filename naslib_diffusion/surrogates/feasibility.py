@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -12,11 +13,17 @@ from torch import Tensor
 
 from naslib_diffusion.diffusion.guidance import Guide
 from naslib_diffusion.surrogates.base import Surrogate
+from naslib_diffusion.surrogates.classifier import Classifier
 
-REACH = 0.2
-"""Distance, in encodings, beyond which a label counts as far from the border."""
-CAUTION = 3.0
-"""Posterior deviations by which a label's constraint is taken to be worse than its mean."""
+LIKELY = math.log(0.5)
+"""Logarithm of the probability below which a candidate is rather not tried."""
+CAUTION = 10.0
+"""How much more each such logarithm counts."""
+HOPELESS = -8.0
+"""Below this, acquisition functions count little: where all that is likely is known, their
+logarithms fall without bound, and what hardly can be evaluated promises most for ever."""
+LEAK = 0.02
+"""How much they count there."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +31,10 @@ class Feasibility:
     """Logarithm of the probability that all constraints are met, as independent surrogates see it.
 
     Attributes:
-        models: for each constraint its surrogate, on a scale of its own, zero on that scale, and
-            by how many deviations the mean is taken to be worse.
+        models: for each constraint the log-probability that it is met.
     """
 
-    models: tuple[tuple[Surrogate, float, float], ...]
+    models: tuple[Guide, ...]
 
     @classmethod
     def fit(
@@ -47,30 +53,49 @@ class Feasibility:
         count = max(map(len, constraints), default=0)
         padded = [[*row, *[torch.nan] * (count - len(row))] for row in constraints]
         table = torch.tensor(padded, dtype=torch.double).view(len(constraints), count)
-        models = []
+        models: list[Guide] = []
         for column in table.T:
             known = column.isfinite()
             values = column[known]
             if not (values > 0).any():
                 continue
             encoded = x[known.to(x.device)]
-            caution = 0.0
-            if len(values.unique()) == 2:  # labels, such as failures, hide how far the border is
-                values, caution = signed_distances(encoded, values > 0), CAUTION
-            spread = float(values.std()) if len(values) > 1 else 0.0
-            center, spread = float(values.mean()), spread or 1.0
-            targets = ((values - center) / spread).to(x)
-            fitted = copy.copy(surrogate).fit(encoded, targets)
-            models.append((fitted, -center / spread, caution))
+            if len(values.unique()) <= 2:  # labels, such as failures, hide how far the border is
+                models.append(Classifier.fit(encoded, (values <= 0).to(x.device)))
+            else:
+                models.append(Limit.fit(surrogate, encoded, values))
         return cls(tuple(models)) if models else None
 
     def __call__(self, x: Tensor) -> Tensor:
         """Score encodings, `B x *shape` to `B`."""
-        total = torch.zeros(len(x), dtype=x.dtype, device=x.device)
-        for model, zero, caution in self.models:
-            mean, deviation = model.posterior(x)
-            total = total + torch.special.log_ndtr((zero - mean) / deviation - caution)
-        return total
+        return torch.stack([model(x) for model in self.models]).sum(0)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Logarithm of the probability that a constraint is met, as a surrogate of its values sees it.
+
+    Attributes:
+        surrogate: of the constraint, on a scale of its own.
+        zero: the limit on that scale.
+    """
+
+    surrogate: Surrogate
+    zero: float
+
+    @classmethod
+    def fit(cls, surrogate: Surrogate, x: Tensor, values: Tensor) -> Self:
+        """Fit a copy of `surrogate` to encodings, `B x *shape`, and values, `B`."""
+        spread = float(values.std()) if len(values) > 1 else 0.0
+        center, spread = float(values.mean()), spread or 1.0
+        targets = ((values - center) / spread).to(x)
+        return cls(copy.copy(surrogate).fit(x, targets), -center / spread)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Score encodings, `B x *shape` to `B`."""
+        mean, deviation = self.surrogate.posterior(x)
+        chance: Tensor = torch.special.log_ndtr((self.zero - mean) / deviation)
+        return chance
 
 
 @dataclass(frozen=True)
@@ -82,23 +107,6 @@ class Constrained:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Score encodings, `B x *shape` to `B`."""
-        return self.acquisition(x) + self.feasibility(x)
-
-
-def signed_distances(x: Tensor, violated: Tensor) -> Tensor:
-    """Return how far each encoding is from the nearest of the other label, at most `REACH`.
-
-    Positive where the label is a violation. A surrogate fits the kink of a distance better than
-    the step of a label, which it takes for noise.
-
-    Args:
-        x: encodings, `B x *shape`.
-        violated: labels, `B`.
-
-    Returns:
-        Distances, `B`, in double precision on the CPU.
-    """
-    points = x.flatten(1).double().cpu()
-    same = violated[:, None] == violated
-    distances = torch.cdist(points, points).masked_fill(same, torch.inf).amin(1).clamp(max=REACH)
-    return torch.where(violated, distances, -distances)
+        worth, likely = self.acquisition(x), self.feasibility(x)
+        worth = worth.clamp(min=HOPELESS) + LEAK * (worth - HOPELESS).clamp(max=0)
+        return worth + likely + CAUTION * (likely - LIKELY).clamp(max=0)

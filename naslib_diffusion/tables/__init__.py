@@ -6,9 +6,6 @@ from naslib_diffusion.tables.equality import with_equality
 from naslib_diffusion.tables.pickles import UnsafePickleError, load_pickle, read_pickle
 from naslib_diffusion.tables.table import Direction, Table, TableError
 
-load_csv = load_table
-"""Its earlier name."""
-
 __all__ = [
     "Direction",
     "Missing",
@@ -19,7 +16,6 @@ __all__ = [
     "benchmark_names",
     "column_names",
     "load_archs",
-    "load_csv",
     "load_pickle",
     "load_table",
     "read_pickle",

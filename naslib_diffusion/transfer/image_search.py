@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from naslib_diffusion.runs.folder import RunError, RunFolder
-from naslib_diffusion.runs.trials import Evaluation, TrialLog, mend_trials, read_trials
-from naslib_diffusion.runtime.files import write_atomically
+from naslib_diffusion.runs.trials import Evaluation, TrialLog, read_trials
 from naslib_diffusion.search import Search
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.surrogates.prior import Prior
@@ -38,6 +37,7 @@ class ImageSettings:
         seed: of split, search and training.
         recipe: of each training.
         fingerprint: of the images.
+        prior_fingerprint: of the files of the prior.
     """
 
     data: str
@@ -50,6 +50,7 @@ class ImageSettings:
     seed: int
     recipe: Recipe
     fingerprint: str
+    prior_fingerprint: str
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary for JSON."""
@@ -65,11 +66,13 @@ class ImageRun(RunFolder):
         self.best, self.unfinished = path / "best.safetensors", path / "training.safetensors"
 
     def budget(self) -> int | None:
-        """Return the budget of the run in this folder, if it has one."""
-        try:
-            return int(json.loads(self.settings.read_bytes())["budget"])
-        except (OSError, ValueError, TypeError, KeyError):
-            return None  # `resume` says what is wrong
+        """Return the budget of the run in this folder, if it has one; `resume` says what is wrong.
+
+        Raises:
+            RunError: if there is no run, or another process uses the folder.
+        """
+        budget = self.stored().get("budget")
+        return budget if type(budget) is int and budget > 0 else None
 
     def resume(self, settings: ImageSettings) -> list[Evaluation]:
         """Return what is finished; a larger budget than before is kept from now on.
@@ -77,14 +80,11 @@ class ImageRun(RunFolder):
         Raises:
             RunError: if there is no run in the folder, or another one.
         """
-        try:
-            old, new = dict(json.loads(self.settings.read_bytes())), settings.to_json()
-        except FileNotFoundError:
-            raise RunError(f"there is no run to resume in {self.path}") from None
-        except (TypeError, ValueError) as error:
-            raise RunError(f"cannot read {self.settings}: {error}") from None
+        new = settings.to_json()
+        old = {"prior_fingerprint": new["prior_fingerprint"], **self.stored()}  # later than some
+        names = {"fingerprint": "the images", "prior_fingerprint": "the prior"}
         changed = [
-            "the images" if name == "fingerprint" else f"{name} was {old.get(name)}, is {value}"
+            names.get(name, f"{name} was {old.get(name)}, is {value}")
             for name, value in new.items()
             if old.get(name) != value and name != "budget"
         ]
@@ -101,9 +101,8 @@ class ImageRun(RunFolder):
                 f"cannot resume: {len(done)} cells are trained, more than --budget "
                 f"{settings.budget}"
             )
-        mend_trials(self.trials, done)
         if old != new:
-            write_atomically(self.settings, (json.dumps(new, indent=2) + "\n").encode())
+            self.store(settings)
         return done
 
 

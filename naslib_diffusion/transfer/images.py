@@ -14,12 +14,20 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
+from naslib_diffusion.runtime.text import printable
 from naslib_diffusion.transfer.image_folders import ImageError, Layout, read_layout
 
 MAX_PIXELS = 50_000_000
 """Larger images are refused by their header, before anything is unpacked."""
 
-LARGEST_SIZE = 512
+MAX_FILE = 2**28
+"""Most bytes of an image's file: some decoders read all of it."""
+
+MAX_BYTES = 2**29
+"""Most bytes of all images together, once scaled."""
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""What is decoded, whatever a file's name: not PostScript, for which Pillow starts a program."""
 
 DEPTHS = (1, 8, 10, 12, 14, 16)
 """Bits of a value, as cameras, microscopes and scanners have them; 1 is for values in [0, 1]."""
@@ -110,25 +118,37 @@ def load_images(folder: Path, size: int | None = None, *, quiet: bool = True) ->
     ]
     paths = [path for path, _, _ in files]
     size = size or usual_size(_sides(paths))
+    check_memory(str(folder), len(paths), size)
     levels = _levels_of(paths)
-    images, kept, skipped = [], [], []
+    images = torch.empty(len(files), 3, size, size, dtype=torch.uint8)
+    kept, skipped = list[list[int]](), list[str]()
     for path, *facts in tqdm(files, "images", unit="image", disable=quiet or None, leave=False):
         try:
-            images.append(_read(path, size, levels))
+            images[len(kept)] = _read(path, size, levels)
             kept.append(facts)
         except ImageError as error:
             skipped.append(str(error))
     labels, held = torch.tensor(kept, dtype=torch.long).view(-1, 2).unbind(1)
     found = ImageSet(
-        torch.stack(images) if images else torch.empty(0),
+        images[: len(kept)],
         labels,
-        tuple(layout.classes),
+        tuple(map(printable, layout.classes)),
         tuple(skipped),
         None if layout.held is None else held.bool(),
         levels,
     )
     _check_counts(folder, layout, found)
     return found
+
+
+def check_memory(name: str, count: int, size: int) -> None:
+    """Raise ImageError for more images than fit in memory, before any is read."""
+    most = MAX_BYTES // (3 * size**2)
+    if count > most:
+        raise ImageError(
+            f"{name} has {count:,} images; at most {most:,} of {size} x {size} pixels fit in "
+            "memory; choose a smaller --size"
+        )
 
 
 def _check_counts(folder: Path, layout: Layout, found: ImageSet) -> None:
@@ -198,11 +218,14 @@ def _open(path: Path) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its own warning of bombs; ours is an error
         try:
-            image = Image.open(path)
+            length = path.stat().st_size
+            image = Image.open(path, formats=FORMATS) if length <= MAX_FILE else None
         except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
             raise ImageError(f"{path} is not a readable image ({type(error).__name__})") from None
         except Image.DecompressionBombError:
             raise ImageError(f"{path} has too many pixels; at most {MAX_PIXELS:,}") from None
+    if image is None:
+        raise ImageError(f"{path} has {length:,} bytes; at most {MAX_FILE:,}")
     width, height = image.size
     if width * height > MAX_PIXELS:
         image.close()
@@ -228,8 +251,8 @@ def _read(path: Path, size: int, levels: Levels | None = None) -> Tensor:
         if _is_deep(image):
             values = _deep_values(path, image)
             black, white = levels or full_range(values)
-            unit = (values - black) / max(white - black, 1e-30)
-            return _scaled(_middle(unit * 255).expand(3, -1, -1), size)
+            bytes_ = _middle(values).sub_(black).mul_(255 / max(white - black, 1e-30))
+            return _scaled(bytes_[None], size).expand(3, -1, -1)
         try:
             image.draft("RGB", (2 * size, 2 * size))  # JPEG decodes to about that size
             rgb = (
@@ -266,10 +289,11 @@ def _middle(pixels: Tensor) -> Tensor:
 
 
 def _scaled(pixels: Tensor, size: int) -> Tensor:
-    """Scale a square, `3 x S x S` in 0 .. 255, to bytes, `3 x size x size`."""
-    pixels = pixels.float()
-    if pixels.shape[-1] != size:
-        pixels = functional.interpolate(
-            pixels[None], (size, size), mode="bilinear", antialias=True
-        )[0]
-    return pixels.round().clamp(0, 255).to(torch.uint8).contiguous()
+    """Scale a square, `C x S x S` in 0 .. 255, to bytes, `C x size x size`."""
+    channels = []
+    for channel in pixels:  # one at a time: large images need four bytes for each of theirs
+        scaled = channel[None, None].float()
+        if channel.shape[-1] != size:
+            scaled = functional.interpolate(scaled, (size, size), mode="bilinear", antialias=True)
+        channels.append(scaled[0, 0].round().clamp(0, 255).to(torch.uint8))
+    return torch.stack(channels)

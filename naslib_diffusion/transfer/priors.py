@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,10 +42,47 @@ def load_priors(
     Raises:
         ValueError: if one cannot be read, or is of another space; in one line.
     """
-    found = list[str]()
-    for name in names:
-        found += _shipped(space) if name == "default" else [name]
-    return tuple(_load(name, space, direction) for name in dict.fromkeys(found))
+    return tuple(_load(name, space, direction) for name in _written_out(names, space))
+
+
+def fingerprint(names: Sequence[str], space: Space[Any]) -> str:
+    """Return a short digest of the files of priors, by the names of `load_priors`; "" for none.
+
+    Raises:
+        ValueError: if one cannot be read; in one line.
+    """
+    if not names:
+        return ""
+    digest = hashlib.sha256()
+    for name in _written_out(names, space):
+        try:
+            with _file(name, space).open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise ValueError(f"cannot read prior {name}: {error.strerror}") from None
+    return digest.hexdigest()[:16]
+
+
+def image_prior_fingerprint(names: Sequence[str]) -> str:
+    """Return a short digest of the files of priors, by the names of `load_image_priors`."""
+    return fingerprint(names, NASBench201())
+
+
+def _file(name: str, space: Space[Any]) -> Path:
+    """Return the file that a prior is read from."""
+    if name in ("tasks", "cells"):
+        return SHIPPED / f"{structure(space).name}.safetensors"
+    if name == "images":
+        return IMAGES
+    if name == "zero-cost":
+        return shipped_file(space)
+    return Path(name if Path(name).exists() else name.partition(":")[0])
+
+
+def _written_out(names: Sequence[str], space: Space[Any]) -> list[str]:
+    """Put all that ships in place of "default"."""
+    parts = [_shipped(space) if name == "default" else [name] for name in names]
+    return list(dict.fromkeys(itertools.chain.from_iterable(parts)))
 
 
 def _shipped(space: Space[Any]) -> list[str]:
@@ -101,8 +140,8 @@ def _load(name: str, space: Space[Any], direction: Direction) -> Prior:
         return MetaSurrogate.load(name, space)
     if name == "zero-cost":
         return _zero_cost(space)
-    space = whole(space)
-    path, _, column = name.partition(":") if not Path(name).exists() else (name, "", "")
+    space, path = whole(space), _file(name, space)
+    column = name.partition(":")[2] if str(path) != name else ""
     try:
         table = load_table(path, space, column or None, direction)
     except TableError as error:

@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from naslib_diffusion.transfer.image_folders import ImageError
-from naslib_diffusion.transfer.images import ImageSet, square, usual_size
+from naslib_diffusion.transfer.images import ImageSet, check_memory, square, usual_size
 
 DATASETS: dict[str, Callable[[Any, str, bool], Any]] = {
     "cifar10": lambda sets, root, new: sets.CIFAR10(root, train=True, download=new),
@@ -62,13 +62,13 @@ def load_torchvision(
         ) from None
     # a peek at some sizes; CIFAR's images are all alike
     size = size or usual_size([min(data[i][0].size) for i in range(0, len(data), 997)])
-    images, labels = [], []
+    check_memory(name, len(data), size)
+    images = torch.empty(len(data), 3, size, size, dtype=torch.uint8)
+    labels = list[int]()
     for image, label in tqdm(data, desc=name, unit="image", disable=quiet or None, leave=False):
-        images.append(square(image.convert("RGB"), size))
+        images[len(labels)] = square(image.convert("RGB"), size)
         labels.append(label)
-    return ImageSet(
-        torch.stack(images), torch.tensor(labels), tuple(map(str, data.classes)), mirrored=True
-    )
+    return ImageSet(images, torch.tensor(labels), tuple(map(str, data.classes)), mirrored=True)
 
 
 def _open(datasets: Any, name: str, folder: Path) -> Any:

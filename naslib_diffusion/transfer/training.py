@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import importlib.util
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from naslib_diffusion.runtime.files import write_atomically
+from naslib_diffusion.runtime.files import read_tensors, write_atomically
+from naslib_diffusion.runtime.threads import learning
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.nasbench201 import Cell
 from naslib_diffusion.spaces.nasbench201_network import CellNetwork
@@ -26,6 +27,8 @@ from naslib_diffusion.transfer.images import ImageSet
 from naslib_diffusion.transfer.recipe import Recipe
 
 KEY = "naslib_diffusion_cell"
+LARGEST = 10_000
+"""Most channels, cells or classes that a file may ask for."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,15 @@ class Normal:
     @staticmethod
     def of(images: Tensor) -> Normal:
         """Measure images in bytes, `n x 3 x R x R`."""
-        pixels = images.double() / 255
-        deviation = pixels.std((0, 2, 3)).clamp(min=1e-2)
-        return Normal(tuple(pixels.mean((0, 2, 3)).tolist()), tuple(deviation.tolist()))
+        levels = torch.arange(256, dtype=torch.double) / 255
+        counts = torch.stack(
+            [torch.bincount(c.flatten(), minlength=256) for c in images.unbind(1)]
+        )
+        shares = counts.double() / counts.sum(1, keepdim=True)
+        mean = shares @ levels
+        squares = (shares * (levels - mean[:, None]).square()).sum(1)
+        deviation = (squares * counts.sum(1) / (counts.sum(1) - 1)).sqrt().clamp(min=1e-2)
+        return Normal(tuple(mean.tolist()), tuple(deviation.tolist()))
 
     def __call__(self, images: Tensor) -> Tensor:
         """Normalise bytes to floats."""
@@ -126,27 +135,31 @@ class _Deployed(torch.nn.Module):
         return logits
 
 
+@learning()
 def load_cell(path: str | Path) -> TrainedCell:
     """Read what `TrainedCell.save` wrote.
 
     Raises:
         ValueError: if it is no such file; in one line.
     """
+    path = Path(path)
+    text, state = read_tensors(path, KEY)
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {})[KEY])
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        facts = dict(json.loads(text or ""))
         recipe, normal = Recipe(**facts["recipe"]), Normal(**facts["normal"])
-        cell = NASBench201().parse(facts["arch"])
-        network = _make_network(cell, len(facts["classes"]), recipe)
+        cell, classes = NASBench201().parse(facts["arch"]), tuple(map(str, facts["classes"]))
+        if max(recipe.channels, recipe.cells, len(classes)) > LARGEST:
+            raise ValueError(f"its network would be larger than {LARGEST} units")
+        network = _make_network(cell, len(classes), recipe)
         network.load_state_dict(state)
-    except (safetensors.SafetensorError, OSError, KeyError, TypeError, RuntimeError) as error:
+        size, accuracy = int(facts["size"]), float(facts["accuracy"])
+    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         line = " ".join(str(error).split())[:200]
         raise ValueError(f"cannot read the trained cell {path}: {line}") from None
-    classes, size, accuracy = tuple(facts["classes"]), facts["size"], facts["accuracy"]
     return TrainedCell(cell, network.eval(), recipe, normal, classes, size, accuracy)
 
 
+@learning()
 def train_cell(
     cell: Cell,
     train: ImageSet,
@@ -189,6 +202,7 @@ def train_cell(
     return TrainedCell(cell, network, recipe, normal, train.classes, size, accuracy)
 
 
+@learning()
 def time_step(cell: Cell, train: ImageSet, recipe: Recipe, device: str) -> float:
     """Return the seconds that one step of a training takes, the second of two."""
     network = _new_network(cell, len(train.classes), recipe, device).train()
@@ -282,26 +296,40 @@ def _store(path: Path, key: str, network: CellNetwork, optimizer: torch.optim.Op
 def _resume(
     path: Path, cell: Cell, recipe: Recipe, network: CellNetwork, optimizer: torch.optim.Optimizer
 ) -> int:
-    """Read what `_store` wrote for this training; return the number of finished epochs."""
-    if not path.exists():
-        return 0
-    device = str(network.head.weight.device)
+    """Read what `_store` wrote for this training; return the number of finished epochs.
+
+    It is zero, and nothing changes, if the file is missing, damaged or of another training.
+    """
+    key = _key(cell, recipe, 0)
     try:
-        with safetensors.safe_open(path, framework="pt", device=device) as file:
-            facts = json.loads(file.metadata()[KEY])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"cannot go on from {path}: {error}; remove it to train anew") from None
-    if facts != json.loads(_key(cell, recipe, facts["epochs"])):
-        return 0
-    prefix = "network."
-    network.load_state_dict(
-        {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
-    )
+        text, tensors = read_tensors(path, KEY)
+        facts = dict(json.loads(text or ""))
+        epochs = facts["epochs"]
+        if {**facts, "epochs": 0} != json.loads(key) or type(epochs) is not int:
+            return 0  # of another training
+        weights, momenta = (_named(tensors, prefix) for prefix in ("network.", "momentum."))
+        own = {str(index): p.shape for index, p in enumerate(network.parameters())}
+        if any(own.get(index) != momentum.shape for index, momentum in momenta.items()):
+            return 0
+        fitting = copy.deepcopy(network)
+        fitting.load_state_dict(weights)  # all of them, or an error
+    except (KeyError, TypeError, ValueError, RuntimeError, RecursionError):
+        return 0  # missing, cut off or something else: nothing in it is worth more than an epoch
+    network.load_state_dict(weights)
     for index, parameter in enumerate(network.parameters()):
-        if f"momentum.{index}" in tensors:
-            optimizer.state[parameter]["momentum_buffer"] = tensors[f"momentum.{index}"]
-    return int(facts["epochs"])
+        if str(index) in momenta:
+            momentum = momenta[str(index)].to(parameter.device)
+            optimizer.state[parameter]["momentum_buffer"] = momentum
+    return min(max(epochs, 0), recipe.epochs)
+
+
+def _named(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names start so, by the rest of their names."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
 
 
 def _key(cell: Cell, recipe: Recipe, epochs: int) -> str:

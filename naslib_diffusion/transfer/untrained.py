@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import csv
+import inspect
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from naslib_diffusion.runtime.threads import one_thread
+from naslib_diffusion.runtime.logs import RowLog
+from naslib_diffusion.runtime.threads import learning, one_thread
 from naslib_diffusion.spaces.base import Buildable, Space
 from naslib_diffusion.transfer.scores import COMBINED, SCORES
 
@@ -59,6 +61,7 @@ def distinct_sample(space: Space[Any], count: int, seed: int) -> list[Any]:
 
 
 @one_thread()
+@learning()
 def score(space: Space[Any], arch: Any, how: Measuring) -> list[float]:
     """Return the `COMBINED` scores of one architecture.
 
@@ -73,7 +76,7 @@ def score(space: Space[Any], arch: Any, how: Measuring) -> list[float]:
         how.size,
         generator=torch.Generator().manual_seed(how.seed),
     )
-    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(how.seed)
         network = builder.build(
             arch, inputs=how.inputs, outputs=how.outputs, **SMALL.get(space.name, {})
@@ -85,14 +88,21 @@ def buildable(space: Space[Any]) -> Buildable:
     """Return the space itself.
 
     Raises:
-        ValueError: if it has no method `build`; in one line.
+        ValueError: if it has no method `build`, or one of networks that take no images; in one
+            line.
     """
-    if not isinstance(space, Buildable):
+    if not isinstance(space, Buildable) or not _takes_images(space):
         raise ValueError(
             f"space {space.name!r} has no zero-cost scores: it needs a method "
             "build(arch, inputs=..., outputs=...) that returns a torch.nn.Module"
         )
     return space
+
+
+def _takes_images(space: Buildable) -> bool:
+    parameters = inspect.signature(space.build).parameters.values()
+    free = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
+    return free or {"inputs", "outputs"} <= {p.name for p in parameters}
 
 
 def combine(scores: Sequence[Sequence[float]]) -> Tensor:
@@ -113,53 +123,42 @@ def _standardise(values: Tensor) -> Tensor:
 
 
 class ScoreLog:
-    """Scores in a CSV file, a line at a time, so that measuring goes on where it stopped.
+    """Scores in a CSV file, a row at a time, so that measuring goes on where it stopped.
 
     Args:
         path: of the file; None to keep nothing.
         space: of the architectures.
-        how: they are measured; the first line says so.
+        how: they are measured; the first row says so.
 
     Raises:
         ValueError: if the file holds scores that were measured otherwise, or something else.
     """
 
     def __init__(self, path: Path | None, space: Space[Any], how: Measuring) -> None:
-        self._path = path
-        self._head = json.dumps({"space": space.name, **asdict(how)})
-        self.known = self._read() if path is not None and path.exists() else {}
-        if path is not None and not self.known:
-            path.write_text(f"{self._head}\narch,{','.join(COMBINED)}\n")
+        self.known: dict[str, list[float]] = {}
+        self._rows: RowLog | None = None
+        if path is None:
+            return
+        head = [[json.dumps({"space": space.name, **asdict(how)})], ["arch", *COMBINED]]
+        try:
+            self._rows = RowLog(path, head)
+            for arch, *scores in self._rows.rows:
+                self.known[arch] = [float(value) for value in scores]
+        except ValueError:
+            raise ValueError(
+                f"{path} holds scores of other settings or something else; remove it first"
+            ) from None
 
     def add(self, arch: Any, scores: Sequence[float]) -> None:
-        """Append one line."""
+        """Append one row."""
         self.known[str(arch)] = list(scores)
-        if self._path is not None:
-            with self._path.open("a", newline="") as file:
-                csv.writer(file).writerow([arch, *map(repr, scores)])
+        if self._rows is not None:
+            self._rows.append([arch, *map(repr, scores)])
 
-    def _read(self) -> dict[str, list[float]]:
-        assert self._path is not None
-        text = self._path.read_text(errors="replace")
-        whole = text[: text.rfind("\n") + 1]  # a line that was cut off is measured again
-        lines = whole.splitlines()
-        if not lines:
-            return {}
-        if lines[0] != self._head:
-            raise ValueError(
-                f"{self._path} holds scores of other settings or something else; remove it first"
-            )
-        if whole != text:
-            self._path.write_text(whole)
-        found = {}
-        for row in csv.reader(lines[2:]):
-            try:
-                found[row[0]] = [float(value) for value in row[1:]]
-            except (IndexError, ValueError):
-                raise ValueError(f"{self._path} is damaged; remove it first") from None
-            if len(found[row[0]]) != len(COMBINED):
-                raise ValueError(f"{self._path} is damaged; remove it first")
-        return found
+    def close(self) -> None:
+        """Close the file."""
+        if self._rows is not None:
+            self._rows.close()
 
 
 def measure(
@@ -180,9 +179,9 @@ def measure(
         ValueError: if the space cannot build its architectures, or the log is of something else.
     """
     buildable(space)
-    kept = ScoreLog(log, space, how)
-    archs = distinct_sample(space, how.count, how.seed)
-    for arch in progress(archs):
-        if str(arch) not in kept.known:
-            kept.add(arch, score(space, arch, how))
+    with closing(ScoreLog(log, space, how)) as kept:
+        archs = distinct_sample(space, how.count, how.seed)
+        for arch in progress(archs):
+            if str(arch) not in kept.known:
+                kept.add(arch, score(space, arch, how))
     return archs, [kept.known[str(arch)] for arch in archs]

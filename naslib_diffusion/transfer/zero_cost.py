@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from naslib_diffusion.runtime.moving import moved
-from naslib_diffusion.runtime.threads import one_thread
+from naslib_diffusion.runtime.threads import learning, one_thread
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.spaces.equality import structure
 from naslib_diffusion.surrogates import make_surrogate
@@ -116,6 +116,7 @@ def learn(
 
 
 @one_thread()
+@learning()
 def teach(
     space: Space[Any], archs: Sequence[Any], levels: Tensor, facts: Mapping[str, Any]
 ) -> MetaSurrogate:

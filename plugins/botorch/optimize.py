@@ -66,13 +66,11 @@ def optimize_acqf_diffusion(
         return_acq_values: whether to return the value; None takes its place otherwise.
 
     Returns:
-        A two-element tuple containing
-
-        - a `q x d`-dim tensor of candidates; fewer, with an `OptimizationWarning`, if the space
-          has no more;
-        - the acquisition value of the batch, a scalar; with `sequential` and `q > 1`, and for
-          functions of one point at a time, `q` values, each conditional on the candidates before
-          it. Value and constraint are those of the candidates themselves, after rounding.
+        The candidates, a `q x d` tensor, and their acquisition value. There are fewer candidates,
+            with an `OptimizationWarning`, if the space has no more. The value is a scalar for the
+            batch; with `sequential` and `q > 1`, and for functions of one point at a time, it is
+            `q` values, each conditional on the candidates before it. Values and constraints are
+            those of the candidates themselves, after rounding.
 
     Raises:
         InputDataError: if no point is left, or `X_avoid`, `fixed_features`, `constraint` or the

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import math
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ def _checked_overrides(content: dict[str, Any], overrides: list[str], path: Path
 def _as_type_of(current: Any, key: str, value: str) -> str:
     """Write a value so that it keeps the type of the key's present one."""
     literal = _literal(value)
-    number = isinstance(literal, int | float) and not isinstance(literal, bool)
+    number = type(literal) in (int, float) and abs(literal) < math.inf
     if isinstance(current, bool):
         fits, written = isinstance(literal, bool), repr(literal)
     elif isinstance(current, float):
@@ -143,5 +144,5 @@ def _as_type_of(current: Any, key: str, value: str) -> str:
 def _literal(value: Any) -> Any:
     try:
         return ast.literal_eval(value)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # the last two: deep brackets
         return value

@@ -17,7 +17,8 @@ from naslib_diffusion.plugins.naslib.settings import ConfigError, Settings
 from naslib_diffusion.plugins.naslib.spaces import Code, Codec, codec_for
 from torch import Tensor
 
-from naslib_diffusion.optimize.generator import GuidedGenerator, SpaceExhausted
+from naslib_diffusion.optimize.generator import GuidedGenerator
+from naslib_diffusion.optimize.pool import SpaceExhausted
 from naslib_diffusion.spaces.equality import under
 
 _naslib = compat.load("naslib.optimizers")

@@ -10,7 +10,7 @@ from naslib_diffusion.plugins.naslib.history import History
 from naslib_diffusion.plugins.naslib.settings import ACQUISITIONS, ConfigError, Settings
 from naslib_diffusion.plugins.naslib.spaces import Code, Codec, codec_for, shell_of
 
-from naslib_diffusion.optimize.generator import SpaceExhausted
+from naslib_diffusion.optimize.pool import SpaceExhausted
 from naslib_diffusion.search import Search
 
 UNKNOWN = -1

@@ -19,6 +19,8 @@ from naslib_diffusion.plugins.naslib.optimizer import DiffusionNAG
 from naslib_diffusion.plugins.naslib.optimizers import ONE_SHOT, supported_optimizers
 from naslib_diffusion.plugins.naslib.settings import ConfigError
 
+from naslib_diffusion.runtime.locks import Busy, claimed
+
 SPACES = (
     "nasbench101",
     "nasbench201",
@@ -93,8 +95,11 @@ def run(
         config.search.fidelity = -1  # a table knows the end of training only
     if source.images is not None:
         config.data = str(source.images)
-    with _logged(Path(config.save) / "log.log"):
-        return _run(config, source, resume, progress)
+    try:
+        with claimed(Path(config.save)), _logged(Path(config.save) / "log.log"):
+            return _run(config, source, resume, progress)
+    except Busy as error:
+        raise ConfigError(str(error)) from None
 
 
 def _run(
@@ -189,9 +194,15 @@ def _checkpoint(config: Any, optimizer: Any, trainer: Any) -> str:
             f"nothing to resume: there is no checkpoint in {config.save}/search; "
             "see the key search.checkpoint_freq"
         )
-    done = int(torch.load(path, weights_only=True).get("iteration", -1)) + 1
-    _, earlier = json.loads((Path(config.save) / "errors.json").read_text())
-    for name, values in earlier.items():
+    statistics = Path(config.save) / "errors.json"
+    try:
+        done = int(torch.load(path, weights_only=True).get("iteration", -1)) + 1
+        _, earlier = json.loads(statistics.read_text())
+        kept = earlier.items()
+    except Exception as error:  # torch raises many kinds for a damaged file
+        line = " ".join(str(error).split())[:200]
+        raise ConfigError(f"cannot resume from {path} and {statistics}: {line}") from None
+    for name, values in kept:
         if isinstance(values, list):
             trainer.search_trajectory[name].extend(values[:done])
     return str(path)

@@ -24,6 +24,7 @@ from naslib_diffusion.spaces.numbers import Integer, Real
 from naslib_diffusion.spaces.parameters import Parameter
 from naslib_diffusion.spaces.product import Point
 from naslib_diffusion.spaces.restricted import Restricted
+from naslib_diffusion.spaces.subset import Subset
 
 MAX_NAMES = 5000
 """Most architectures of a space without documented parameters: each trial stores all names."""
@@ -124,11 +125,19 @@ class NameCodec(Generic[A]):
 
 
 class PointCodec:
-    """A `ProductSpace` that the user built: one parameter for each of its own."""
+    """A `ProductSpace` that the user built, or a list of its points: its parameters.
 
-    def __init__(self, space: ProductSpace, is_valid: Rule | None = None) -> None:
+    Args:
+        space: of the points that may be proposed.
+        whole: the space whose parameters they have.
+        is_valid: bans combinations.
+    """
+
+    def __init__(
+        self, space: Space[Point], whole: ProductSpace, is_valid: Rule | None = None
+    ) -> None:
         self.space = restricted(space, is_valid, self.write)
-        pairs = zip(space.names, space.parameters, strict=True)
+        pairs = zip(whole.names, whole.parameters, strict=True)
         self.distributions: dict[str, BaseDistribution] = {
             name: _distribution(p) for name, p in pairs
         }
@@ -158,8 +167,9 @@ def codec_of(space: Any, is_valid: Rule | None = None) -> Codec[Any]:  # noqa: P
         return CellCodec(space, is_valid)
     if isinstance(space, MobileNetV3):
         return SubnetCodec(space, is_valid)
-    if isinstance(space, ProductSpace):
-        return PointCodec(space, is_valid)
+    whole = space.space if isinstance(space, Subset) else space
+    if isinstance(whole, ProductSpace):
+        return PointCodec(space, whole, is_valid)
     if isinstance(space, NASBenchGraph):
         return GraphCodec(space, is_valid)
     return NameCodec(space, is_valid)

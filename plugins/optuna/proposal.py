@@ -14,7 +14,7 @@ from naslib_diffusion.plugins.optuna.spaces import Codec
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from naslib_diffusion.optimize.generator import SpaceExhausted
+from naslib_diffusion.optimize.pool import SpaceExhausted
 from naslib_diffusion.search.pareto import ParetoSearch
 from naslib_diffusion.search.scalarisation import chebyshev, random_weights
 from naslib_diffusion.search.search import Search

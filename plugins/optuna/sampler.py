@@ -29,7 +29,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from naslib_diffusion.runtime.threads import on_cpu
-from naslib_diffusion.search.search import ACQUISITIONS
+from naslib_diffusion.search.model import ACQUISITIONS
 from naslib_diffusion.spaces.equality import EQUALITIES, Equality
 from naslib_diffusion.spaces.pinned import unpinned
 from naslib_diffusion.surrogates import Surrogate, make_surrogate

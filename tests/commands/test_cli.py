@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from naslib_diffusion import cli
 from naslib_diffusion.runs import Evaluation, TrialLog, read_trials, write_atomically
+from naslib_diffusion.runtime.locks import claimed
 from naslib_diffusion.search.strategies import STRATEGIES
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.surrogates import SURROGATES
@@ -35,19 +37,6 @@ def table(tmp_path) -> Path:
     rows = [f"{cell},{value(cell)},{-value(cell)}" for cell in CELLS]
     path.write_text("\n".join(["arch,acc,loss", *rows]) + "\n")
     return path
-
-
-@pytest.fixture
-def run(capsys):
-    """Run a command in this process; return exit code, stdout and stderr."""
-
-    def call(*args):
-        with pytest.raises(SystemExit) as stop:
-            cli.main([str(arg) for arg in args])
-        captured = capsys.readouterr()
-        return stop.value.code, captured.out, captured.err
-
-    return call
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -298,14 +287,34 @@ def test_out_must_be_a_folder_that_can_be_written(run, table, tmp_path):
     assert (tmp_path / "file").read_text() == "precious"
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_is_one_line(run, table, tmp_path, monkeypatch):
+def test_a_full_disk_is_one_line_and_the_run_goes_on(run, table, tmp_path):
     out = tmp_path / "out"
-    out.mkdir()
-    monkeypatch.setattr("naslib_diffusion.runs.folder.RunFolder.refuse_used", lambda self: None)
-    (out / "trials.csv").symlink_to("/dev/full")
-    code, _, error = run(*search_args(table, out))
-    assert_one_line(code, error, "No space left on device")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # room for some evaluations
+    try:
+        code, _, error = run(*search_args(table, out))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert_one_line(code, error, f"File too large: {out / 'trials.csv'}")
+    kept = rows(out / "trials.csv")
+    assert 1 < len(kept) < 18
+    assert run("search", "--out", out, "--resume", "--quiet")[0] == 0
+    assert rows(out / "trials.csv")[: len(kept)] == kept
+    assert len(rows(out / "trials.csv")) == 18
+
+
+def test_a_folder_that_another_process_uses_is_refused(run, table, tmp_path):
+    out = tmp_path / "out"
+    finished(run, table, out)
+    with claimed(out):
+        code, _, error = run("search", "--out", out, "--resume")
+        assert_one_line(code, error, f"another process is writing {out}")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with claimed(empty):
+        code, _, error = run(*search_args(table, empty))
+        assert_one_line(code, error, f"another process is writing {empty}")
+    assert run("search", "--out", out, "--resume", "--quiet")[0] == 0
 
 
 def test_a_second_run_in_the_same_folder_is_refused(run, table, tmp_path):
@@ -365,12 +374,19 @@ def test_resume_refuses_other_settings_and_other_tables(run, table, tmp_path):
     ("name", "content", "message"),
     [
         ("trials.csv", "a,b\n1,2\n", "does not start with"),
-        ("trials.csv", "seed,step,arch,value\nx,1,2\n0,1,a,2\n", "record 2 is not an evaluation"),
+        ("trials.csv", "seed,step,arch,value\nx,1,2\n0,1,a,2\n", "record 2 has 3 fields for 4"),
+        (
+            "trials.csv",
+            "seed,step,arch,value\nx,1,a,2\n0,1,a,2\n",
+            "record 2 is not an evaluation",
+        ),
         ("trials.csv", "seed,step,arch,value\n9,1,a,2\n", "seed 9, step 1 out of place"),
         ("trials.csv", "seed,step,arch,value\n0,2,a,2\n", "seed 0, step 2 out of place"),
         ("trials.csv", "seed,step,arch,value\n0,1,odd,2.0\n", "'odd' is not"),
-        ("settings.json", "{", "cannot read"),
-        ("settings.json", "[]", "not the settings of a run"),
+        ("settings.json", "{", "settings.json is damaged"),
+        ("settings.json", "[" * 100_000, "settings.json is damaged"),
+        ("settings.json", "[]", "settings.json holds no JSON object"),
+        ("settings.json", "{}", "not the settings of a run"),
     ],
 )
 def test_resume_refuses_damaged_files(run, table, tmp_path, name, content, message):
@@ -381,6 +397,41 @@ def test_resume_refuses_damaged_files(run, table, tmp_path, name, content, messa
     code, _, error = run("search", "--out", out, "--resume")
     assert_one_line(code, error, message)
     assert tree(out) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("budget", 0, "budget is 0; it is 1 to"),
+        ("seeds", -3, "seeds is -3; it is 1 to"),
+        ("seed", 2**40, "seed is 1099511627776; it is 0 to"),
+        ("strategy", "best", "strategy cannot be 'best'; it is one of: guided"),
+        ("direction", "up", "direction cannot be 'up'"),
+    ],
+)
+def test_resume_refuses_settings_that_no_command_line_gives(
+    run, table, tmp_path, name, value, message
+):
+    out = tmp_path / "out"
+    finished(run, table, out)
+    facts = json.loads((out / "settings.json").read_text())
+    (out / "settings.json").write_text(json.dumps({**facts, name: value}))
+    code, _, error = run("search", "--out", out, "--resume")
+    assert_one_line(code, error, message)
+
+
+def test_resume_refuses_a_prior_that_has_changed_or_gone(run, table, tmp_path):
+    out, prior = tmp_path / "out", tmp_path / "prior.csv"
+    lines = table.read_text().splitlines()
+    prior.write_text("\n".join(lines[:20]))
+    args = (*search_args(table, out, "--prior", f"{prior}:loss"), "--quiet")
+    assert run(*args)[0] == 0
+    resume = ("search", "--out", out, "--resume", "--quiet")
+    assert run(*resume)[0] == 0
+    prior.write_text("\n".join(lines[:21]))
+    assert_one_line(*run(*resume)[::2], "the prior has changed since")
+    prior.unlink()
+    assert_one_line(*run(*resume)[::2], f"--prior: cannot read table {prior}")
 
 
 def start_and_stop(args, trials: Path, lines: int, how: signal.Signals):
@@ -440,7 +491,7 @@ def test_atomic_writes_leave_the_old_file_if_they_fail(tmp_path):
     path = tmp_path / "f"
     write_atomically(path, b"old")
     with pytest.raises(TypeError):
-        write_atomically(path, "text")  # type: ignore[arg-type]
+        write_atomically(path, 3)  # type: ignore[arg-type]
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -139,7 +139,7 @@ def test_exact_searches_may_ask_for_twins():
     for distinct, left in (("isomorphic", 6465), ("exact", 15624)):
         search = Search(SPACE, distinct=distinct, **OPTIONS)
         search.tell(twins[0], 1.0)
-        assert search.space.size - len(search._asked) == left
+        assert search.space.size - len(search.history.asked) == left
     with pytest.raises(ValueError, match="distinct must be"):
         Search(SPACE, distinct="equal")
 

@@ -14,7 +14,7 @@ import sys
 import pytest
 import torch
 
-from naslib_diffusion.optimize.generator import SpaceExhausted
+from naslib_diffusion.optimize.pool import SpaceExhausted
 from naslib_diffusion.search import Search
 from naslib_diffusion.search.strategies import STRATEGIES, GuidedStrategy
 from naslib_diffusion.spaces import Categorical, Integer, NASBench201, ProductSpace, Real, Subset
@@ -360,9 +360,9 @@ def test_seeds_reproduce(kind, acquisition):
 
 
 def test_default_acquisition_functions():
-    assert Search(SMALL, "gp").acquisition == "logei"
-    assert Search(SMALL, "ensemble").acquisition == "its"
-    assert Search(SMALL, "ensemble", acquisition="ucb").acquisition == "ucb"
+    assert Search(SMALL, "gp").modeler.acquisition == "logei"
+    assert Search(SMALL, "ensemble").modeler.acquisition == "its"
+    assert Search(SMALL, "ensemble", acquisition="ucb").modeler.acquisition == "ucb"
 
 
 @pytest.mark.parametrize("strategy", SAMPLING)

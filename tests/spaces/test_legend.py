@@ -13,6 +13,7 @@ from naslib_diffusion.spaces import (
     ProductSpace,
     Real,
     Subnet,
+    Subset,
 )
 
 PRODUCT = ProductSpace(
@@ -70,3 +71,17 @@ def test_an_objective_by_name_is_what_it_says():
     column = space.legend.index("nor_conv_3x3")
     counts = space.encode(cells)[..., column].sum(1)
     assert counts.tolist() == [str(cell).count("nor_conv_3x3") for cell in cells]
+
+
+def test_a_view_has_the_legend_of_its_space():
+    space = NASBench201()
+    assert Subset(space, space.sample(1)).legend == space.legend
+    assert not hasattr(Subset(NoLegend(), space.sample(1)), "legend")
+
+
+class NoLegend(NASBench201):
+    """A user's space, which need not have one."""
+
+    @property
+    def legend(self):
+        raise AttributeError("legend")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from naslib_diffusion.spaces import NASBench201
-from naslib_diffusion.tables import Table, load_csv, with_equality
+from naslib_diffusion.tables import Table, load_table, with_equality
 from naslib_diffusion.tables.equality import disagreement, equality
 
 SPACE = NASBench201()
@@ -82,6 +82,6 @@ def test_nothing_to_compare():
     ],
 )
 def test_real_columns(nasbench201_csv, column, expected):
-    found = with_equality(load_csv(nasbench201_csv, SPACE, column))
+    found = with_equality(load_table(nasbench201_csv, SPACE, column))
     assert equality(found) == expected
     assert found.distinct == {"isomorphic": 6466, "exact": 15625}[expected]

@@ -1,9 +1,13 @@
 """Cells are trained for real."""
 
 import dataclasses
+import json
+from contextlib import contextmanager
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.nasbench201_network import live_edges
@@ -28,6 +32,15 @@ def stripes(n, seed):
     images[labels == 1] = images[labels == 1].mT
     noise = torch.randint(50, images.shape, generator=random)
     return ImageSet((images + noise).to(torch.uint8), labels, ("horizontal", "vertical"))
+
+
+@contextmanager
+def in_double():
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 TRAIN, TEST = stripes(64, 0), stripes(32, 1)
@@ -111,9 +124,50 @@ def test_cut_off_training_goes_on(tmp_path):
     )
     assert epochs == []  # it is finished: only its accuracy is measured
     assert again.accuracy == whole.accuracy
-    path.write_bytes(b"damaged")
-    with pytest.raises(ValueError, match=r"cannot go on from .*; remove it"):
-        train_cell(BEST, TRAIN, TEST, TINY, checkpoint=path)
+
+
+def other_shapes(tensors, facts):
+    return {name: tensor.flatten()[:1].clone() for name, tensor in tensors.items()}, facts
+
+
+def without_weights(tensors, facts):
+    return {name: t for name, t in tensors.items() if name.startswith("momentum")}, facts
+
+
+def not_finite(tensors, facts):
+    return {n: t * float("nan") if t.is_floating_point() else t for n, t in tensors.items()}, facts
+
+
+def too_far(tensors, facts):
+    return tensors, {**facts, "epochs": "9"}
+
+
+@pytest.mark.parametrize("harm", [other_shapes, without_weights, not_finite, too_far, None])
+def test_a_checkpoint_that_is_no_use_starts_the_training_anew(tmp_path, harm):
+    path, epochs = tmp_path / "state.safetensors", []
+    whole = train_cell(BEST, TRAIN, TEST, TINY, checkpoint=path)
+    with safe_open(path, "pt") as file:
+        facts, key = json.loads(file.metadata()["naslib_diffusion_cell"]), file.keys()
+        tensors = {name: file.get_tensor(name) for name in key}
+    if harm is None:
+        path.write_bytes(b"damaged")
+    else:
+        tensors, facts = harm(tensors, facts)
+        save_file(tensors, path, {"naslib_diffusion_cell": json.dumps(facts)})
+    again = train_cell(
+        BEST, TRAIN, TEST, TINY, checkpoint=path, callback=lambda epoch, _: epochs.append(epoch)
+    )
+    assert epochs == [1, 2, 3]
+    assert torch.equal(again(TEST.images), whole(TEST.images))
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode, in_double])
+def test_training_is_the_same_in_every_context(context):
+    with context():
+        inside = train_cell(BEST, TRAIN, TEST, TINY)
+    outside = train_cell(BEST, TRAIN, TEST, TINY)
+    with torch.no_grad():
+        assert torch.equal(inside(TEST.images), outside(TEST.images))
 
 
 def test_export_is_checked_without_a_network(monkeypatch):
@@ -133,7 +187,19 @@ def test_diverged_training_ends_early():
     assert len(epochs) < recipe.epochs
 
 
-def test_file_that_is_no_cell_is_refused(tmp_path):
-    (tmp_path / "a.safetensors").write_bytes(b"x")
-    with pytest.raises(ValueError, match="cannot read the trained cell"):
-        load_cell(tmp_path / "a.safetensors")
+def test_files_that_are_no_cell_are_refused_in_one_line(tmp_path):
+    path, key = tmp_path / "a.safetensors", "naslib_diffusion_cell"
+    path.write_bytes(b"x")
+    with pytest.raises(ValueError, match="is not a whole safetensors file"):
+        load_cell(path)
+    train_cell(BEST, TRAIN, TEST, TINY).save(path)
+    with safe_open(path, "pt") as file:
+        facts = json.loads(file.metadata()[key])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    huge = {**facts["recipe"], "channels": 10**9}
+    others = ({"recipe": huge}, {"arch": "odd"}, {"classes": ["a"]})
+    for text in ("", "[]", "{}", *(json.dumps(facts | other) for other in others)):
+        save_file(tensors, path, {key: text})
+        with pytest.raises(ValueError, match="cannot read the trained cell") as refused:
+            load_cell(path)
+        assert len(str(refused.value).splitlines()) == 1

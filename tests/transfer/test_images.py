@@ -1,6 +1,9 @@
 """Image folders are read without trusting them."""
 
+import os
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -57,6 +60,61 @@ def test_bombs_and_rubbish_are_left_out(tmp_path):
     assert len(images) == 6
     assert len(images.skipped) == 3
     assert any("pixels; at most" in reason for reason in images.skipped)
+
+
+def test_postscript_is_not_run(tmp_path):
+    write(tmp_path, "a")
+    write(tmp_path, "b")
+    Image.new("RGB", (9, 9)).save(tmp_path / "a" / "x.eps")
+    (tmp_path / "a" / "x.eps").rename(tmp_path / "a" / "x.png")
+    images = load_images(tmp_path)
+    assert (len(images), len(images.skipped)) == (6, 1)
+
+
+def test_a_sparse_file_is_left_out_unread(tmp_path):
+    write(tmp_path, "a")
+    write(tmp_path, "b")
+    path = tmp_path / "a" / "x.webp"
+    path.write_bytes(b"RIFF\xff\xff\xff\x7fWEBPVP8 ")
+    os.truncate(path, 2**33)
+    images = load_images(tmp_path)
+    assert (len(images), len(images.skipped)) == (6, 1)
+    assert "bytes; at most" in images.skipped[0]
+
+
+def test_as_many_images_as_fit_in_memory(tmp_path, monkeypatch):
+    write(tmp_path, "a")
+    write(tmp_path, "b")
+    monkeypatch.setattr("naslib_diffusion.transfer.images.MAX_BYTES", 6 * 3 * 20**2)
+    assert len(load_images(tmp_path, 20)) == 6
+    message = r"has 6 images; at most 5 of 21 x 21 pixels fit in memory; choose a smaller --size"
+    with pytest.raises(ImageError, match=message):
+        load_images(tmp_path, 21)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "format"), [("RGB", "png"), ("I;16", "tif"), ("P", "png")])
+def test_a_large_image_needs_less_than_a_gigabyte(tmp_path, environment, mode, format):
+    for name in ("a", "b"):
+        write(tmp_path, name)
+        Image.new(mode, (9000, 5500)).save(tmp_path / name / f"x.{format}")
+    program = """
+import resource, sys
+from pathlib import Path
+from naslib_diffusion.transfer.images import load_images
+assert len(load_images(Path(sys.argv[1]), 8)) == 8
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    command = [sys.executable, "-c", program, tmp_path]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 1_000_000  # KiB
+
+
+def test_names_that_are_not_utf_8(tmp_path):
+    write(tmp_path, os.fsdecode(b"caf\xe9"))
+    write(tmp_path, "b\x1b[31m")
+    images = load_images(tmp_path)
+    assert images.classes == (r"b\x1b[31m", r"caf\udce9")
 
 
 def test_unusable_folders_are_refused_in_one_line(tmp_path):

@@ -9,7 +9,14 @@ from naslib_diffusion.benchmarks.harness.searching import best_so_far
 from torch import nn
 
 from naslib_diffusion import Search, cli
-from naslib_diffusion.spaces import NASBench201, NASBenchGraph, ProductSpace, Subset
+from naslib_diffusion.spaces import (
+    GPT,
+    MobileNetV3,
+    NASBench201,
+    NASBenchGraph,
+    ProductSpace,
+    Subset,
+)
 from naslib_diffusion.tables import load_table
 from naslib_diffusion.transfer import MetaSurrogate, ZeroCost, load_priors, untrained, zero_cost
 from naslib_diffusion.transfer.scores import log_parameters, log_synflow, nwot
@@ -99,6 +106,14 @@ def test_a_space_without_networks_is_refused():
         ZeroCost(ProductSpace.categorical([2, 3]))
     with pytest.raises(ValueError, match="has no zero-cost scores"):
         load_priors(["zero-cost"], ProductSpace.categorical([2, 3]))
+    with pytest.raises(ValueError, match="space 'gpt-s' has no zero-cost scores"):  # no images
+        learn(GPT("s"), TINY)
+
+
+def test_mobilenetv3_has_scores():
+    archs, scores = measure(MobileNetV3(), Measuring(count=3, batch=4, size=8))
+    assert len(set(archs)) == 3
+    assert all(math.isfinite(value) for row in scores for value in row)
 
 
 def test_what_ships_orders_cells_and_agrees_with_measuring_anew():

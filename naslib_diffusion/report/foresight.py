@@ -1,0 +1,83 @@
+"""The figure of what was predicted beside what was observed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from naslib_diffusion.report.svg import COLORS, new_figure, style, to_svg
+
+WIDTH = 2.0
+"""Half the width of an interval, in standard deviations: it should hold 95 % of what comes."""
+
+EDGE = 0.05
+"""Share of the observed values at either end that may lie outside of the figure."""
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """An evaluation: what came out, and what had been predicted, in the same unit."""
+
+    observed: float
+    mean: float
+    deviation: float
+
+    @property
+    def held(self) -> bool:
+        """Whether what came out lies in the interval."""
+        return abs(self.observed - self.mean) <= WIDTH * self.deviation
+
+
+def sentence(points: Sequence[Foreseen]) -> str:
+    """Say how many of the intervals hold what came out."""
+    held = sum(point.held for point in points)
+    return (
+        f"before each evaluation, ± {WIDTH:g} standard deviations: {held} of {len(points)} "
+        f"intervals ({100 * held / len(points):.0f} %) hold what was observed"
+    )
+
+
+def foresight(points: Sequence[Foreseen], label: str, name: str = "foresight") -> str:
+    """Predictions with intervals against observations; on the diagonal they agree.
+
+    Args:
+        points: at least one.
+        label: the objective.
+        name: of the figure.
+    """
+    observed = np.array([point.observed for point in points])
+    low, high = np.quantile(observed, [EDGE, 1]) if len(observed) > 1 / EDGE else _ends(observed)
+    room = 0.08 * (high - low) or abs(high) or 1.0
+    low, high = low - room, high + room
+    with style(name):
+        figure, axes = new_figure()
+        axes.plot([low, high], [low, high], color=COLORS["optimum"], lw=1.4, ls=(0, (4, 3)))
+        for held, color, text in (
+            (True, "accent", "in its interval"),
+            (False, "random", "outside of it"),
+        ):
+            some = [p for p in points if p.held == held]
+            if some:
+                axes.errorbar(
+                    [p.observed for p in some],
+                    [p.mean for p in some],
+                    yerr=[WIDTH * p.deviation for p in some],
+                    fmt="o",
+                    color=COLORS[color],
+                    alpha=0.7,
+                    ms=4,
+                    lw=1,
+                    label=f"{text} ({len(some)})",
+                )
+        axes.set_xlim(low, high)
+        axes.set_ylim(low - 2 * room, high + 2 * room)
+        axes.set_xlabel(f"observed {label}")
+        axes.set_ylabel("predicted")
+        axes.legend(loc="upper left")
+        return to_svg(figure, name)
+
+
+def _ends(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[float, float]:
+    return float(values.min()), float(values.max())

@@ -1,0 +1,49 @@
+"""The page of a study."""
+
+import math
+
+import pytest
+from pages import HOSTILE, check
+
+from naslib_diffusion.report.study import Study, StudyTrial, render_study
+
+
+def trial(number, *values, state="complete", predictions=()):
+    return StudyTrial(number, state, values, {HOSTILE: HOSTILE, "n": number}, predictions)
+
+
+def test_the_best_trials_come_first():
+    trials = (trial(0, 2.0), trial(1, 1.0), trial(2, math.nan), trial(3, 1.0), trial(4))
+    least = Study("s", ("minimize",), ("loss",), trials)
+    assert [t.number for t in least.best()] == [1, 3, 0]
+    most = Study("s", ("maximize",), ("acc",), trials)
+    assert [t.number for t in most.best()] == [0, 1, 3]
+
+
+def test_the_front_is_what_nothing_dominates():
+    values = [(1.0, 5.0), (2.0, 6.0), (2.0, 5.0), (0.5, 4.0), (1.0, 5.0), (0.5, 4.5)]
+    trials = tuple(trial(i, *own) for i, own in enumerate(values))
+    study = Study("s", ("maximize", "minimize"), ("acc", "cost"), trials)
+    assert {t.number for t in study.best()} == {2, 3}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_page_is_whole_and_escapes_what_a_study_says(count):
+    trials = tuple(
+        trial(i, *[float(i % 7)] * count, predictions=((i % 7 + 0.5, 0.3),) * count)
+        for i in range(30)
+    )
+    lost = (trial(30, state="failed"), trial(31, state="running"))
+    names = tuple(f"{HOSTILE}{i}" for i in range(count))
+    study = Study(HOSTILE, ("maximize",) * count, names, trials + lost)
+    page = render_study(study)
+    checker = check(page)
+    assert page.count("<script") == 1
+    assert HOSTILE in checker.text
+    assert "30 of 30 intervals (100 %)" in checker.text
+    assert ("The best trial" in checker.text) == (count == 1)
+
+
+def test_a_study_without_a_value_is_refused():
+    with pytest.raises(ValueError, match="no complete trial"):
+        render_study(Study("s", ("minimize",), ("loss",), (trial(0), trial(1, math.inf))))
