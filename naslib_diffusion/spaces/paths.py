@@ -134,7 +134,7 @@ class PathBlock:
             steps.append(Step(step.letters[keep], to[rows]))
         if not bool(rows[0]):
             return None
-        return replace(self, steps=tuple(reversed(steps)))
+        return replace(self, steps=_reached(steps[::-1]))
 
     @functools.cached_property
     def _shares(self) -> list[Tensor]:
@@ -155,6 +155,17 @@ class PathBlock:
     def _ends(self) -> int:
         """Number of states in which paths end."""
         return int(self.steps[-1].to.max()) + 1
+
+
+def _reached(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Leave out the states to which no path leads."""
+    kept, states = [], torch.tensor([0])
+    for step in steps:
+        to = step.to[states]
+        states = torch.unique(to[to != DEAD])
+        places = torch.searchsorted(states, to)
+        kept.append(Step(step.letters, torch.where(to == DEAD, DEAD, places)))
+    return tuple(kept)
 
 
 def best_paths(steps: Sequence[Step], scores: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -37,7 +37,7 @@ def rows(path):
 
 def test_generate_keeps_to_a_window(run, tmp_path):
     out = tmp_path / "gpt.csv"
-    window = "--within", "params<=40.4M", "--within", "params >= 39600k"
+    window = "--within", "params<=60.6M", "--within", "params >= 59400k"
     assert run("generate", "--space", "gpt-s", *window, "-n", 50, "--out", out)[0] == 0
     found = rows(out)
     assert list(found[0]) == ["arch", "params"]
@@ -45,7 +45,7 @@ def test_generate_keeps_to_a_window(run, tmp_path):
     space = GPT("s")
     for row in found:
         assert space.cost(space.parse(row["arch"]), "params") == int(row["params"])
-        assert 39.6e6 <= int(row["params"]) <= 40.4e6
+        assert 59.4e6 <= int(row["params"]) <= 60.6e6
 
 
 def test_generate_is_guided_within_a_budget(run, table, tmp_path):
@@ -78,7 +78,7 @@ def test_search_evaluates_only_rows_within(run, table, tmp_path):
 @pytest.mark.parametrize(
     ("bound", "message"),
     [
-        ("params<=1M", "no architecture of gpt-s with params <= 1,000,000; it has params: 13,098"),
+        ("params<=1M", "no architecture of gpt-s with params <= 1,000,000; it has params: 22,747"),
         ("colour<=1", "does not know the cost 'colour'; it knows: params, flops"),
         ("params<5", "'params<5' is no bound; expected a cost, <= or >=, and a number"),
         ("params<=5T", "'params<=5T' is no bound"),

@@ -26,6 +26,7 @@ from naslib_diffusion.spaces import (
 )
 from naslib_diffusion.spaces import budget as engine
 from naslib_diffusion.spaces.costs import network_cost
+from naslib_diffusion.spaces.fixed import Fixed
 from naslib_diffusion.testing import DenoiserTestCase, SpaceTestCase
 from naslib_diffusion.testing.denoisers import noisy, posterior_mean
 
@@ -155,7 +156,7 @@ class TestTransformers(SpaceTestCase):
 
     @pytest.fixture
     def space(self):
-        return Budgeted(GPT("s"), "params", at_least=99e6, at_most=101e6)
+        return Budgeted(GPT("s"), "params", at_least=59.4e6, at_most=60.6e6)
 
 
 class TestSubnets(SpaceTestCase):
@@ -285,7 +286,7 @@ def test_costs_of_cells_are_those_of_their_networks():
     ids=["transformers", "subnets"],
 )
 def test_generates_a_thousand_within_one_percent(space, cost):
-    middle = {"params": 100e6, "flops": 300e6}[cost]
+    middle = {"params": 60e6, "flops": 300e6}[cost]
     part = Budgeted(space, cost, at_least=0.99 * middle, at_most=1.01 * middle)
     archs = GuidedGenerator(part, seed=0, device="cpu").generate(1000)
     assert len(set(archs)) == 1000
@@ -369,3 +370,19 @@ class _Unlisted(Union):
         if name == "terms":
             raise AttributeError(name)
         return super().__getattribute__(name)
+
+
+def test_columns_may_be_fixed_within_a_budget():
+    space = two_budgets()
+    part = Fixed(space, {1: 1.0, 3: 0.0})
+    archs = [arch for arch in members(space) if part.is_valid(arch)]
+    assert 0 < len(archs) < len(members(space))
+    assert part.size == len(archs)
+    assert set(part.sample(200)) == set(archs)
+    atoms = space.encode(archs)
+    x = noisy(atoms, 0.5)
+    assert (ExactDenoiser(part)(x, 0.5) - posterior_mean(atoms, x, 0.5)).abs().max() < 1e-9
+    with pytest.raises(ValueError, match="no architecture"):
+        Fixed(space, {0: 1.0, 1: 1.0})
+    large = Fixed(Budgeted(GPT("s"), "params", at_most=100e6), {0: 0.0})
+    assert all(arch.width != 192 for arch in large.sample(20))
