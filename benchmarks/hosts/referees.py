@@ -84,12 +84,15 @@ def evaluate(study: optuna.Study, task: Task, trials: int) -> list[float | None]
 
 def _sampler(task: Task, name: str, seed: int) -> optuna.samplers.BaseSampler:
     """Return a sampler; only ours can be told a rule, or which points there are."""
-    if name != OURS:
-        return SAMPLERS[name](seed)
-    space = task.space() if task.closed and task.space is not None else None
-    return DiffusionNAGSampler(
-        seed=seed, n_startup_trials=STARTUP, space=space, is_valid=task.rule
-    )
+    chosen: optuna.samplers.BaseSampler
+    if name == OURS:
+        space = task.space() if task.closed and task.space is not None else None
+        chosen = DiffusionNAGSampler(
+            seed=seed, n_startup_trials=STARTUP, space=space, is_valid=task.rule
+        )
+    else:
+        chosen = SAMPLERS[name](seed)
+    return chosen
 
 
 def append(path: Path | None, row: Row) -> None:
