@@ -30,6 +30,7 @@ __all__ = [
     "ProductGaussianProcess",
     "Surrogate",
     "UpperConfidenceBound",
+    "gaussian_process",
     "make_surrogate",
 ]
 
@@ -44,4 +45,9 @@ def make_surrogate(name: str, space: Space[Any]) -> Surrogate:
         raise ValueError(f"unknown surrogate {name!r}; known: {', '.join(SURROGATES)}")
     if name == "ensemble":
         return NeuralEnsemble(space)
+    return gaussian_process(space)
+
+
+def gaussian_process(space: Space[Any]) -> GaussianProcess | ProductGaussianProcess:
+    """Return a new Gaussian process that fits the space."""
     return ProductGaussianProcess(space) if is_product(space) else GaussianProcess(space)
