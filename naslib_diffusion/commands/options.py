@@ -95,8 +95,8 @@ resume_option = click.option(
 quiet_option = click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 
 
-def table_options(command: F) -> F:
-    """Add the options that name a table."""
+def table_options(command: F, *, file_name: Sequence[str] = ("--data", "--api-file")) -> F:
+    """Add the options that name a table; `file_name` are the names of a benchmark's own file."""
     options = [
         click.option(
             "--benchmark",
@@ -145,8 +145,7 @@ def table_options(command: F) -> F:
             "same one, as for latency and size.  [default: whether isomorphic rows agree]",
         ),
         click.option(
-            "--data",
-            "--api-file",
+            *file_name,
             "api_file",
             metavar="PATH",
             type=click.Path(path_type=Path),

@@ -21,7 +21,7 @@ from naslib_diffusion.transfer.untrained import buildable
 from naslib_diffusion.transfer.zero_cost import ZeroCost, shipped_file
 
 if TYPE_CHECKING:
-    from naslib_diffusion.transfer.images import ImageSet
+    from naslib_diffusion.transfer.image_set import ImageSet
 
 IMAGES = SHIPPED / "images.safetensors"
 """What cells do on small image data sets; see `task_kernel`."""
