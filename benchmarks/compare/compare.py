@@ -145,11 +145,11 @@ def fitting(
         click.UsageError: if there is no such method or table.
     """
     fit, notes = [], []
-    for name in names:
-        try:
-            entry = find(name)
-        except ValueError as error:
-            raise click.UsageError(str(error)) from None
+    try:
+        entries = {name: find(name) for name in names}
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    for name, entry in entries.items():
         for task in tasks:
             space = task.searched.space
             try:
