@@ -24,10 +24,11 @@ from naslib_diffusion.runtime.files import write_atomically
 QUICK: Mapping[str, str] = {
     "acquisition": "--problems 1 --case 6x5",
     "checkpoint": "--samples 500",
-    "compare": "--seeds 2 --budget 40 --benchmark nasbench201/cifar100",
+    "compare": "--seeds 2 --budget 20 --benchmark nasbench201/cifar100",
     "dataset_aware": "--folds 2 --seeds 1",
     "figure3": "--seeds 2",
     "figure4": "--task nasbench201 --surrogate GP-UCB --seeds 2 --budget 30",
+    "gpt": "--seeds 1 --budget 20",
     "gpu": "--quick --seconds 60",
     "graph_limits": "",
     "multiobjective": "--seeds 1 --budget 20",
