@@ -135,6 +135,12 @@ def test_a_method_that_does_not_fit_is_named(tmp_path):
     assert "nasbowl is left out on value" in result.output
 
 
+def test_rows_of_tables_with_and_without_a_judge_go_into_one_file():
+    rows = compare.alike([{"a": 1, "c": 3}, {"a": 4, "b": 5, "c": 6}])
+    assert rows == [{"a": 1, "b": "", "c": 3}, {"a": 4, "b": 5, "c": 6}]
+    assert list(rows[0]) == ["a", "b", "c"]
+
+
 def test_searches_that_ended_early_stay_as_they_were():
     assert padded([[1, 2], [3, 4, 5]], 3).tolist() == [[1, 2, 2], [3, 4, 5]]
 
