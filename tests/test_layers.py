@@ -30,7 +30,7 @@ LAYERS = (
 BESIDE = {
     "testing": "search",
     "checkpoints": "runtime",
-    "plugins": "transfer",
+    "plugins": "report",
     "benchmarks": "cli",
 }
 """Rooms beside the stack, with the highest layer that they may use."""

@@ -77,7 +77,8 @@ def read_run(path: Path) -> FinishedRun:
 def _run(name: str, summary: dict[str, Any], trials: Sequence[Evaluation]) -> FinishedRun:
     settings = summary["settings"]
     of_table = "table" in summary
-    table = summary["table"] if of_table else {"direction": "maximize", "objective": IMAGES}
+    images: dict[str, Any] = {"direction": "maximize", "objective": IMAGES}
+    table = summary["table"] if of_table else images
     direction: Direction = table["direction"]
     if direction not in ("maximize", "minimize"):
         raise ValueError(f"the direction {direction!r}")

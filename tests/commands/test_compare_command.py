@@ -4,12 +4,13 @@ import json
 
 import optuna
 
-from naslib_diffusion.runs.trials import Evaluation, format_trials
+from naslib_diffusion.runs.trials import Evaluation, TrialLog
 
 
 def write_run(path, value, strategy):
     path.mkdir()
-    (path / "trials.csv").write_bytes(format_trials([Evaluation(0, 1, "[red]arch", value)]))
+    with TrialLog(path / "trials.csv") as log:
+        log.append(Evaluation(0, 1, "[red]arch", value))
     table = {"name": "t", "objective": "acc", "direction": "maximize", "optimum": 9.0}
     settings = {"strategy": strategy, "budget": 1}
     summary = {"settings": settings, "table": table, "timing": {"seconds": 1.0}}

@@ -10,7 +10,7 @@ from pages import HOSTILE, check
 from naslib_diffusion.report.side_by_side import comparable, differences, render_comparison, row
 from naslib_diffusion.runs import RunError
 from naslib_diffusion.runs.finished import IMAGES, read_run
-from naslib_diffusion.runs.trials import Evaluation, format_trials
+from naslib_diffusion.runs.trials import Evaluation, TrialLog
 
 
 def write_run(path, values, *, direction="maximize", name="bench", **settings):
@@ -21,7 +21,9 @@ def write_run(path, values, *, direction="maximize", name="bench", **settings):
         for seed, own in enumerate(values)
         for step, value in enumerate(own, start=1)
     ]
-    (path / "trials.csv").write_bytes(format_trials(trials))
+    with TrialLog(path / "trials.csv") as log:
+        for trial in trials:
+            log.append(trial)
     table = {"name": name, "objective": "acc", "direction": direction, "optimum": 9.0}
     summary = {"settings": settings, "table": table, "timing": {"seconds": 1.5}}
     (path / "summary.json").write_text(json.dumps(summary))
