@@ -95,8 +95,12 @@ resume_option = click.option(
 quiet_option = click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 
 
-def table_options(command: F) -> F:
-    """Add the options that name a table."""
+def table_options(*files: str) -> Callable[[F], F]:
+    """Return a decorator that adds the options which name a table.
+
+    Args:
+        files: names of the option for files of a benchmark: --data, where that is not the images.
+    """
     options = [
         click.option(
             "--benchmark",
@@ -145,8 +149,7 @@ def table_options(command: F) -> F:
             "same one, as for latency and size.  [default: whether isomorphic rows agree]",
         ),
         click.option(
-            "--data",
-            "--api-file",
+            *files,
             "api_file",
             metavar="PATH",
             type=click.Path(path_type=Path),
@@ -154,9 +157,13 @@ def table_options(command: F) -> F:
             "nats-bench/..., hwgpt_perplexity_*.safetensors or its folder for hwgpt/...",
         ),
     ]
-    for option in reversed([*options, within_option]):
-        command = option(command)
-    return command
+
+    def add(command: F) -> F:
+        for option in reversed([*options, within_option]):
+            command = option(command)
+        return command
+
+    return add
 
 
 def make_space(name: str) -> Space[Any]:

@@ -104,7 +104,7 @@ def image_options(command: Any) -> Any:
 
 
 @click.command()
-@table_options
+@table_options("--api-file")
 @image_options
 @click.option(
     "--prior",
