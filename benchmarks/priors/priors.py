@@ -219,7 +219,7 @@ def main(
     processes: int,
     quick: bool,
 ) -> None:
-    """Searches of NAS-Bench-201 with and without priors, on tables that were used to choose settings, on others, and on twisted ones.
+    """Search NAS-Bench-201 with and without priors, on tables that help them and that mislead.
 
     "best" and "top 0.1 %" are evaluations until then; r5 to r50 the mean regret: the gap to the
     best, where that of the median architecture is 1. "worse" is how many standard errors the
