@@ -318,7 +318,9 @@ SECTIONS: dict[str, Callable[[Machine], Rows]] = {
 
 @click.command()
 @out_option
-@click.option("--quick", is_flag=True, help="Small sizes: whether all of it runs.")
+@click.option(
+    "--quick", is_flag=True, help="Small sizes, which show only whether everything runs."
+)
 @click.option(
     "--only",
     multiple=True,

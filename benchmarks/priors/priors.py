@@ -216,10 +216,17 @@ def _parts_at_hand(data: Path | None, tasks: Sequence[str]) -> tuple[str, ...]:
     type=click.Choice(PARTS),
     help="What to measure (several times for several); what is at hand unless told.",
 )
-@click.option("--task", "tasks", multiple=True, help="Tables; all at hand unless told.")
-@click.option("--seeds", default=10, show_default=True, help="Runs, where they differ.")
-@click.option("--budget", default=50, show_default=True, help="Evaluations of each run.")
-@click.option("--processes", default=1, show_default=True, help="Runs at the same time.")
+@click.option(
+    "--task", "tasks", multiple=True, help="Tables to search; all that are at hand unless told."
+)
+@click.option(
+    "--seeds",
+    default=10,
+    show_default=True,
+    help="Number of runs of each search that depends on its seed.",
+)
+@click.option("--budget", default=50, show_default=True, help="Number of evaluations of each run.")
+@click.option("--processes", default=1, show_default=True, help="Number of runs at the same time.")
 @click.option("--quick", is_flag=True, help="Three tables, three seeds, 20 evaluations.")
 def main(
     data: Path | None,
@@ -231,7 +238,7 @@ def main(
     processes: int,
     quick: bool,
 ) -> None:
-    """Searches with and without priors, on tables old and new, true and twisted.
+    """Search with and without priors, on tables that help them and that mislead.
 
     Cells: "best" and "top 0.1 %" are evaluations until then; r5 to r50 the mean regret: the gap to
     the best, where that of the median architecture is 1. "worse" is how many standard errors the

@@ -570,6 +570,20 @@ def _options(command, path=()):
             yield " ".join((*path, option.opts[-1])), option.help
 
 
+def _commands(command):
+    yield command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from _commands(command.get_command(context, name))
+
+
+def test_no_two_options_of_a_command_have_one_name():
+    for command in _commands(cli.cli):
+        names = [name for option in command.params for name in option.opts]
+        assert len(names) == len(set(names)), command.name
+
+
 def test_every_option_says_what_it_does():
     short = [name for name, text in _options(cli.cli) if len((text or "").split()) < 3]
     assert not short
