@@ -188,6 +188,7 @@ def commands(text: str) -> list[list[str]]:
 @pytest.mark.parametrize("page", [page for page, text in TEXTS.items() if commands(text)])
 def test_commands_on_a_page_are_understood(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for folder in ("DATA", "TABLES"):
         Path(folder).mkdir()
     for words in commands(TEXTS[page]):

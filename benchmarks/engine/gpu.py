@@ -250,7 +250,7 @@ def acquisition(machine: Machine) -> Rows:
 
 def cell_training(machine: Machine) -> Rows:
     """Measure the training of a cell on images, beside bare steps."""
-    from naslib_diffusion.transfer.images import ImageSet
+    from naslib_diffusion.transfer.image_set import ImageSet
     from naslib_diffusion.transfer.recipe import Recipe
     from naslib_diffusion.transfer.training import train_cell
 
@@ -318,7 +318,9 @@ SECTIONS: dict[str, Callable[[Machine], Rows]] = {
 
 @click.command()
 @out_option
-@click.option("--quick", is_flag=True, help="Small sizes: whether all of it runs.")
+@click.option(
+    "--quick", is_flag=True, help="Small sizes, which show only whether everything runs."
+)
 @click.option(
     "--only",
     multiple=True,

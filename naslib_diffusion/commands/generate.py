@@ -48,7 +48,7 @@ class _Fit:
 
 
 @click.command()
-@table_options
+@table_options("--data", "--api-file")
 @click.option(
     "-n",
     "number",
@@ -64,19 +64,21 @@ class _Fit:
     type=click.IntRange(1, MAX_OBSERVED),
     default=50,
     show_default=True,
-    help="Random rows of the table to fit the surrogate on (all of a smaller table).",
+    help="To how many random rows of the table to fit the surrogate; a smaller table is used "
+    "whole.",
 )
 @click.option(
     "--surrogate",
     type=click.Choice(["gp", "ensemble"]),
     default="gp",
     show_default=True,
-    help="What guides: a Gaussian process or an ensemble of networks.",
+    help="The model that guides: a Gaussian process, or an ensemble of networks.",
 )
 @click.option(
     "--checkpoint",
     metavar="FILE",
-    help="A trained score network in place of the exact denoiser; or the name of one that ships.",
+    help="A trained score network to use in place of the exact denoiser: a file, or the name of "
+    "one that ships.",
 )
 @click.option(
     "--seed",
@@ -84,7 +86,7 @@ class _Fit:
     type=SEED,
     default=0,
     show_default=True,
-    help="Seed of all random decisions: the same one, the same file.",
+    help="Seed of all random decisions. Equal seeds give equal files.",
 )
 @click.option(
     "--out",

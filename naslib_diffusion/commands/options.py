@@ -76,8 +76,9 @@ strategy_option = click.option(
     type=click.Choice(STRATEGIES),
     default="guided",
     show_default=True,
-    help="Where candidates come from: guided diffusion, the whole of a small space, one of these "
-    "two by the space (auto), random draws, mutations of the best.",
+    help="Where candidates come from: `guided` generates them by diffusion, `enumerate` looks at "
+    "every architecture of a small space, `auto` chooses between these two, `random` draws them, "
+    "`mutation` changes the best.",
 )
 batch_option = click.option(
     "--batch",
@@ -85,18 +86,22 @@ batch_option = click.option(
     type=POSITIVE,
     default=1,
     show_default=True,
-    help="Evaluations asked for at a time, as if they ran in parallel.",
+    help="How many architectures to choose at a time, as if they were trained in parallel.",
 )
 resume_option = click.option(
     "--resume",
     is_flag=True,
-    help="Go on with the run in --out, with its settings; a larger --budget makes it longer.",
+    help="Go on with the run in --out. Its settings are kept; a larger --budget makes it longer.",
 )
 quiet_option = click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 
 
-def table_options(command: F, data: Sequence[str] = ("--api-file", "--data")) -> F:
-    """Add the options that name a table; `data` are the names of that for a benchmark's files."""
+def table_options(*files: str) -> Callable[[F], F]:
+    """Return a decorator that adds the options which name a table.
+
+    Args:
+        files: names of the option for files of a benchmark: --data, where that is not the images.
+    """
     options = [
         click.option(
             "--benchmark",
@@ -115,21 +120,25 @@ def table_options(command: F, data: Sequence[str] = ("--api-file", "--data")) ->
             "--table",
             metavar="FILE",
             type=click.Path(path_type=Path),
-            help="Your own measurements: CSV, JSON lines, JSON records or Parquet, compressed or "
-            "not, with a column of architectures and numeric ones.",
+            help="Your own measurements: a file with a column of architectures and columns of "
+            "numbers. It may be CSV, JSON lines, a JSON array or Parquet, compressed or not.",
         ),
-        click.option("--objective", metavar="COLUMN", help="Column of --table to optimise."),
+        click.option(
+            "--objective", metavar="COLUMN", help="Column of --table to maximise or minimise."
+        ),
         click.option(
             "--arch-column",
             metavar="NAME",
-            help="Column of architectures.  [default: arch, arch_str, architecture or the like]",
+            help="Column of --table that holds the architectures.  [default: arch, arch_str, "
+            "architecture or the like]",
         ),
         click.option(
             "--missing",
             type=click.Choice(["fail", "skip"]),
             default="fail",
             show_default=True,
-            help="What a row of --table without a value is: a failed training, or left out.",
+            help="What to do with a row of --table that has no value: count it as a failed "
+            "training (fail), or leave it out (skip).",
         ),
         click.option(
             "--direction",
@@ -141,11 +150,12 @@ def table_options(command: F, data: Sequence[str] = ("--api-file", "--data")) ->
         click.option(
             "--distinct",
             type=click.Choice(["isomorphic", "exact"]),
-            help="What counts as one architecture: isomorphic ones, as for accuracy, or only the "
-            "same one, as for latency and size.  [default: whether isomorphic rows agree]",
+            help="Whether isomorphic architectures, which compute the same function, count as "
+            "one, which is right for accuracy (isomorphic), or not, which is right for latency "
+            "and size (exact).  [default: isomorphic, if their rows of the table agree]",
         ),
         click.option(
-            *data,
+            *files,
             "api_file",
             metavar="PATH",
             type=click.Path(path_type=Path),
@@ -153,9 +163,13 @@ def table_options(command: F, data: Sequence[str] = ("--api-file", "--data")) ->
             "nats-bench/..., hwgpt_perplexity_*.safetensors or its folder for hwgpt/...",
         ),
     ]
-    for option in reversed([*options, within_option]):
-        command = option(command)
-    return command
+
+    def add(command: F) -> F:
+        for option in reversed([*options, within_option]):
+            command = option(command)
+        return command
+
+    return add
 
 
 def make_space(name: str) -> Space[Any]:
@@ -216,7 +230,7 @@ def make_table(
                 raise UserError(f"{benchmark} is maximised; --direction belongs to --table")
             return with_equality(_within(measured, within), distinct)
         if api_file is not None:
-            raise UserError("--api-file belongs to --benchmark, not to --table")
+            raise UserError("--data belongs to --benchmark, not to --table")
         assert table is not None
         found = make_space(space or "nasbench201")
         rows = load_table(

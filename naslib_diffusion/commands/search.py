@@ -21,14 +21,14 @@ from naslib_diffusion.commands.table_run import check_priors, run_search
 
 
 @click.command()
-@table_options
+@table_options("--data", "--api-file")
 @click.option(
     "--budget",
     metavar="N",
     type=POSITIVE,
     default=50,
     show_default=True,
-    help="Evaluations of each seed, random ones included.",
+    help="How many architectures each seed may evaluate, the random start included.",
 )
 @seeds_option
 @seed_option
@@ -36,8 +36,8 @@ from naslib_diffusion.commands.table_run import check_priors, run_search
     "--initial",
     metavar="N",
     type=click.IntRange(min=0),
-    help="Random evaluations of each seed before the surrogate is trusted.  "
-    "[default: 10, or 0 with --prior]",
+    help="How many random architectures each seed evaluates at the start.  [default: 10, or 0 "
+    "with --prior]",
 )
 @batch_option
 @strategy_option
@@ -46,17 +46,24 @@ from naslib_diffusion.commands.table_run import check_priors, run_search
     type=click.Choice(["gp", "ensemble"]),
     default="gp",
     show_default=True,
-    help="What ranks candidates: a Gaussian process or an ensemble of networks.",
+    help="The model that predicts how good candidates are: a Gaussian process, or an ensemble of "
+    "networks.",
 )
 @click.option(
     "--prior",
     metavar="NAME",
     multiple=True,
-    help="What is believed beforehand: `zero-cost`, what untrained networks tell; `tasks`, what "
-    "other tasks do; `default`, all of these that ship for the space; a .safetensors file; or "
-    "tables of other tasks, FILE or FILE:COLUMN. Several are weighed by evidence.",
+    help="What to expect before anything is measured: `zero-cost` knows untrained networks, "
+    "`tasks` knows other tasks, `default` is all of these that ship for the space. It may also be "
+    "a .safetensors file, or a table of another task, FILE or FILE:COLUMN. Give several, and "
+    "each counts by how well it explains what is observed.",
 )
-@click.option("--noisy", is_flag=True, help="Each evaluation is one training, not their mean.")
+@click.option(
+    "--noisy",
+    is_flag=True,
+    help="Let each evaluation return one of the trainings of an architecture, in place of their "
+    "mean.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

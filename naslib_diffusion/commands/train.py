@@ -57,7 +57,8 @@ class _Job:
     "--samples",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="CSV with a column `arch`: learn the law that these follow, instead of the uniform one.",
+    help="CSV with a column `arch`: learn how these architectures are distributed, in place of "
+    "the whole space.",
 )
 @click.option(
     "--steps",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
@@ -56,18 +55,20 @@ def image_options(command: Any) -> Any:
         click.option(
             "--data",
             metavar="FOLDER",
-            help="Your images, a subfolder per class (or train/ and val/ with such): each "
-            "proposed cell is trained on them. Or cifar10:FOLDER, cifar100:, aircraft: or pets:, "
-            "which torchvision keeps in FOLDER.",
+            help="Your images, in one subfolder per class, or in train/ and val/ with such "
+            "subfolders. Each proposed cell is trained on them. cifar10:FOLDER, cifar100:FOLDER, "
+            "aircraft:FOLDER and pets:FOLDER are data sets that torchvision keeps in FOLDER.",
         ),
         click.option("--size", metavar="N", type=click.IntRange(4, 512),
                      help="Scale images to N x N.  [default: their own size, 8 to 32]"),
         click.option("--holdout", type=Finite(0, 0.9, min_open=True), default=0.2,
-                     help="Share of each class that measures accuracy, if the folder has no val/.",
+                     help="Share of the images of each class that is held out to measure "
+                     "accuracy, if the folder has no val/.",
                      **number),
         click.option("--preset", type=click.Choice(["quick", "standard", "paper"]),
                      default="quick", show_default=True,
-                     help="Epochs, channels and cells: 20, 8, 1; 60, 16, 2; or 200, 16, 5."),
+                     help="Effort of each training. In epochs, channels and cells a stage, "
+                     "quick is 20, 8, 1; standard is 60, 16, 2; paper is 200, 16, 5."),
         click.option("--epochs", metavar="N", type=POSITIVE,
                      help="Epochs for which each proposed cell is trained.  [default: by "
                      "--preset]"),
@@ -93,7 +94,7 @@ def image_options(command: Any) -> Any:
                      help="Shift images at random, by so many pixels at most.  [default: an "
                      "eighth of the size, none below 16 pixels]"),
         click.option("--threads", metavar="N", type=POSITIVE,
-                     help="CPU threads.  [default: as many as pay off, by a timed step]"),
+                     help="CPU threads.  [default: as many as make a timed step faster]"),
         click.option("--device", callback=check_device, default="cpu", show_default=True,
                      help="Where networks are trained: cpu or cuda."),
         click.option("--export", type=click.Choice(["onnx", "pt"]), multiple=True,
@@ -105,7 +106,7 @@ def image_options(command: Any) -> Any:
 
 
 @click.command()
-@functools.partial(table_options, data=("--api-file",))  # --data are images here
+@table_options("--api-file")
 @image_options
 @click.option(
     "--prior",
@@ -113,18 +114,18 @@ def image_options(command: Any) -> Any:
     multiple=True,
     default=("default",),
     show_default=True,
-    help="What is known beforehand: `tasks`, what other tasks say, ships for nasbench201 and "
-    "nasbenchgraph; `zero-cost`, what untrained networks tell, for nasbench201; `default` is all "
-    "of these; or a .safetensors file, or tables of other tasks, FILE or FILE:COLUMN; may be "
-    "given several times. With --data "
-    "`cells`, from large data sets, `images`, from small ones that look like yours, or `none`; "
-    "`default` is these two.",
+    help="What to expect before anything is measured; may be given several times. `tasks` knows "
+    "other tasks, `zero-cost` knows untrained networks, `default` is all of these that ship for "
+    "the space. It may also be a .safetensors file, or a table of another task, FILE or "
+    "FILE:COLUMN. With --data, `cells` knows large data sets, `images` knows small ones that look "
+    "like yours, `default` is both, and `none` is neither.",
 )
 @click.option(
     "--budget",
     metavar="N",
     type=POSITIVE,
-    help="Evaluations of each seed, or cells to train.  [default: 30 of a table, 5 to train]",
+    help="How many architectures each seed may evaluate, or with --data how many cells to train.  "
+    "[default: 30, or 5 with --data]",
 )
 @seeds_option
 @seed_option
@@ -134,7 +135,7 @@ def image_options(command: Any) -> Any:
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Random evaluations of each seed before the prior proposes.",
+    help="How many random architectures each seed evaluates before the prior proposes any.",
 )
 @batch_option
 @strategy_option

@@ -30,7 +30,7 @@ from naslib_diffusion.commands.output import say
     type=click.IntRange(min=10),
     default=1000,
     show_default=True,
-    help="Untrained networks to measure.",
+    help="How many untrained networks to score.",
 )
 @click.option(
     "--batch-size",
@@ -38,7 +38,7 @@ from naslib_diffusion.commands.output import say
     type=click.IntRange(2, 1024),
     default=32,
     show_default=True,
-    help="Noise images that each of them sees.",
+    help="How many images of noise each network is shown.",
 )
 @click.option(
     "--size",
@@ -46,7 +46,7 @@ from naslib_diffusion.commands.output import say
     type=click.IntRange(4, 512),
     default=16,
     show_default=True,
-    help="Height and width of these.",
+    help="Height and width of the images of noise.",
 )
 @click.option(
     "--outputs",

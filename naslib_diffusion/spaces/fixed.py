@@ -20,6 +20,7 @@ from naslib_diffusion.spaces.base import (
     draw,
     values_of,
 )
+from naslib_diffusion.spaces.paths import PathBlock
 from naslib_diffusion.spaces.sampling import sample_some
 from naslib_diffusion.spaces.view import View
 
@@ -80,7 +81,7 @@ class Fixed(View[A]):
         flat = x.detach().double().cpu().flatten(1).clone()
         for block in self.blocks:
             columns = list(block.columns)
-            if isinstance(block, UnionBlock):
+            if isinstance(block, UnionBlock | PathBlock):
                 flat[:, columns] = block.nearest(flat[:, columns])
             elif not isinstance(block, UniformBlock):
                 atoms = values_of(block)
@@ -120,9 +121,9 @@ class Fixed(View[A]):
     def _fix(self, block: Block) -> Block:
         """Keep the atoms of a block that agree with the fixed columns."""
         inside = {
-            column - block.start: value
+            block.columns.index(column): value
             for column, value in self.columns.items()
-            if block.start <= column < block.start + block.width
+            if column in block.columns
         }
         if not inside:
             return block
@@ -130,7 +131,7 @@ class Fixed(View[A]):
             if not 0 <= inside[0] <= 1:
                 raise ValueError(f"column {block.start} is in [0, 1], not {inside[0]}")
             return AtomBlock(block.start, torch.tensor([[inside[0]]], dtype=torch.double))
-        if isinstance(block, UnionBlock):
+        if isinstance(block, UnionBlock | PathBlock):
             left: Block | None = block.having(inside, _CLOSE)
         else:
             atoms = values_of(block).double()

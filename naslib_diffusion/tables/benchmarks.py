@@ -63,9 +63,9 @@ def benchmark(name: str, *, api_file: str | Path | None = None) -> Table[Any]:
         raise TableError(f"unknown benchmark {name!r}; {_advice(name, tuple(loaders))}")
     needs_file = name.startswith(_WITH_FILE)
     if needs_file and not api_file:
-        raise TableError(f"benchmark {name} needs its data file or folder (--api-file)")
+        raise TableError(f"benchmark {name} needs its data file or folder (--data)")
     if api_file and not needs_file:
-        raise TableError(f"benchmark {name} takes no data file (--api-file)")
+        raise TableError(f"benchmark {name} takes no data file (--data)")
     return loaders[name]()
 
 

@@ -198,7 +198,7 @@ SEARCH_ERRORS = {
     "table and benchmark": (["--benchmark", "nasbench201/cifar10"], "not both"),
     "no noise": (["--noisy"], "only one value"),
     "stray argument": (["surprise"], "surprise"),
-    "api file": (["--api-file", "x"], "--api-file belongs to --benchmark"),
+    "api file": (["--api-file", "x"], "--data belongs to --benchmark"),
     "resume nothing": (["--resume"], "there is no run to resume"),
 }
 
@@ -568,6 +568,20 @@ def _options(command, path=()):
     for option in command.params:
         if isinstance(option, click.Option):
             yield " ".join((*path, option.opts[-1])), option.help
+
+
+def _commands(command):
+    yield command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from _commands(command.get_command(context, name))
+
+
+def test_no_two_options_of_a_command_have_one_name():
+    for command in _commands(cli.cli):
+        names = [name for option in command.params for name in option.opts]
+        assert len(names) == len(set(names)), command.name
 
 
 def test_every_option_says_what_it_does():

@@ -111,7 +111,7 @@ def test_command_line(folder, tmp_path):
 
 def test_command_line_says_what_is_missing(tmp_path, capsys):
     for words, reason in (
-        (["--benchmark", "hwgpt/s"], "needs its data file or folder (--api-file)"),
+        (["--benchmark", "hwgpt/s"], "needs its data file or folder (--data)"),
         (["--benchmark", "hwgpt/s", "--data", tmp_path], "No such file"),
         (["--benchmark", "nasbench201/cifar10", "--direction", "minimize"], "is maximised"),
     ):
