@@ -1,4 +1,4 @@
-"""What `kill -9` at random moments costs: nothing that was finished, and no other result."""
+"""What `kill -9` at random moments costs: evaluations lost or made twice, other results."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from naslib_diffusion.commands.errors import UserError
+from naslib_diffusion.commands.output import say
 
 if TYPE_CHECKING:
     from naslib_diffusion.spaces.nasbench201 import Cell
@@ -64,7 +65,7 @@ def nasbench201(out: Path, source: Path | None, overwrite: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
     columns = list(dict.fromkeys(name for _, found in rows for name in found))
     write_atomically(path, _compressed(rows, columns))
-    click.echo(f"{path}: {len(rows):,} cells, {', '.join(columns)}")
+    say(f"{path}: {len(rows):,} cells, {', '.join(columns)}")
 
 
 def _compressed(rows: Iterable[tuple[Cell, dict[str, float]]], columns: list[str]) -> bytes:

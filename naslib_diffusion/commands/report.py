@@ -8,6 +8,7 @@ import click
 
 from naslib_diffusion.commands.errors import UserError
 from naslib_diffusion.commands.options import quiet_option, refuse_existing
+from naslib_diffusion.commands.output import say
 
 
 @click.command()
@@ -56,4 +57,4 @@ def report(study: str, name: str | None, out: Path, force: bool, quiet: bool) ->
         raise UserError(f"--study: {error}") from None
     write_atomically(out, page.encode())
     if not quiet:
-        click.echo(f"page: {out}")
+        say(f"page: {out}")

@@ -7,7 +7,7 @@ from naslib_diffusion.benchmarks.engine.reliability import Count, cases, measure
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["search", "transfer"])
+@pytest.mark.parametrize("name", ["search"])
 def test_two_kills_cost_nothing(tmp_path: Path, name: str) -> None:
     (case,) = (case for case in cases(tmp_path) if case.name == name)
     count = measure(case, tmp_path / name, kills=2, seed=1)
