@@ -225,8 +225,9 @@ class _Observed:
 
 def mixed(weights: Tensor, means: Tensor, variances: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and deviation, `B` each, of mixtures of `H` distributions, `H x B`."""
-    mean = weights @ means
-    spread = weights @ (variances + (means - mean).square())
+    shares = weights[:, None]
+    mean = (shares * means).sum(0)
+    spread = (shares * (variances + (means - mean).square())).sum(0)
     return mean, spread.clamp(min=LEAST_VARIANCE).sqrt()
 
 
