@@ -32,11 +32,6 @@ NOTES = (
 )
 
 
-def names_of(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str]:
-    """Split a list of methods; all unless told."""
-    return [name.strip() for name in value.split(",")] if value else list(METHODS)
-
-
 @click.command()
 @click.option(
     "--method",
@@ -49,7 +44,6 @@ def names_of(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option(
     "--methods",
     metavar="A,B,...",
-    callback=names_of,
     help=f"Methods to compare; all unless told: {', '.join(METHODS)}.",
 )
 @click.option(
@@ -93,7 +87,7 @@ def names_of(context: click.Context, parameter: click.Parameter, value: str | No
 @processes_option
 def main(
     own: tuple[str, ...],
-    methods: Sequence[str],
+    methods: str | None,
     benchmarks: tuple[str, ...],
     table: Path | None,
     objective: str | None,
@@ -123,7 +117,8 @@ def main(
     else:
         every = (*PAPER, *HONEST) if data is not None else EMBEDDED
         tasks = [Task(name, data=data) for name in benchmarks or every]
-    names = list(dict.fromkeys((*methods, *own)))
+    listed = [name.strip() for name in methods.split(",")] if methods else METHODS
+    names = list(dict.fromkeys((*listed, *own)))
     fit, notes = fitting(tasks, names)
     jobs = [Job(task, name, seed, budget, start) for seed in range(seeds) for task, name in fit]
     folder = None if out is None else out / "runs"
