@@ -22,6 +22,7 @@ from naslib_diffusion.commands.search import search
 from naslib_diffusion.commands.train import train
 from naslib_diffusion.commands.transfer import transfer
 from naslib_diffusion.commands.zero_cost import zero_cost
+from naslib_diffusion.runtime.extras import MissingExtra
 from naslib_diffusion.runtime.text import printable
 
 USER_ERROR = 2
@@ -73,7 +74,7 @@ def _run(args: Sequence[str] | None) -> int:
         return _fail("interrupted", str(stop) or "nothing was lost", INTERRUPTED)
     except click.ClickException as error:
         return _fail("error", error.format_message(), USER_ERROR)
-    except UserError as error:
+    except (UserError, MissingExtra) as error:
         return _fail("error", str(error), USER_ERROR)
     except OSError as error:
         return _os_error(error)

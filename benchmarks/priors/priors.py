@@ -13,12 +13,14 @@ import torch
 from naslib_diffusion.benchmarks.harness.common import (
     data_option,
     load_task,
+    need_files,
     out_option,
     run_all,
     save,
     show,
 )
 from naslib_diffusion.benchmarks.harness.searching import best_so_far, evaluations_until
+from naslib_diffusion.benchmarks.priors import kernel_studies
 from numpy.typing import NDArray
 
 from naslib_diffusion.search import Search
@@ -62,6 +64,8 @@ METHODS: Mapping[str, Sequence[str]] = {
 
 MOMENTS = (5, 10, 20, 50)
 """Evaluations after which the regret is told."""
+
+PARTS = ("cells", "kernels")
 
 CLOSE = 0.999
 """Quantile of the values of distinct architectures that the top 0.1 % have."""
@@ -195,9 +199,23 @@ def measure(
     return rows
 
 
+def _parts_at_hand(data: Path | None, tasks: Sequence[str]) -> tuple[str, ...]:
+    """Leave the kernels out where tables of cells are named, or theirs are missing."""
+    if tasks or data is None or not all((data / f).is_file() for f in kernel_studies.FILES):
+        return PARTS[:1]
+    return PARTS
+
+
 @click.command()
 @data_option
 @out_option
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    type=click.Choice(PARTS),
+    help="What to measure (several times for several); what is at hand unless told.",
+)
 @click.option(
     "--task", "tasks", multiple=True, help="Tables to search; all that are at hand unless told."
 )
@@ -213,31 +231,39 @@ def measure(
 def main(
     data: Path | None,
     out: Path | None,
+    parts: tuple[str, ...],
     tasks: tuple[str, ...],
     seeds: int,
     budget: int,
     processes: int,
     quick: bool,
 ) -> None:
-    """Search NAS-Bench-201 with and without priors, on tables that help them and that mislead.
+    """Search with and without priors, on tables that help them and that mislead.
 
-    "best" and "top 0.1 %" are evaluations until then; r5 to r50 the mean regret: the gap to the
-    best, where that of the median architecture is 1. "worse" is how many standard errors the
-    regret is above that without a prior; negative if it is below.
+    Cells: "best" and "top 0.1 %" are evaluations until then; r5 to r50 the mean regret: the gap to
+    the best, where that of the median architecture is 1. "worse" is how many standard errors the
+    regret is above that without a prior; negative if it is below. Kernels: the logarithm of the
+    slowdown after a few trials on one card, where two others have been studied.
     """
     torch.set_num_threads(1)
-    names = tasks or (QUICK if quick else (*DEVELOPED, *HELD_OUT))
     if quick:
         seeds, budget = min(seeds, 3), min(budget, 20)
-    at_hand = [name for name in names if "/" in name or data is not None]
-    if not at_hand:
-        raise click.UsageError("name the folder of the tables: --data")
-    rows = measure(at_hand, data, seeds, budget, processes)
-    for title, part in (("Developed on", DEVELOPED), ("Held out", HELD_OUT)):
-        shown = [row for row in rows if row["table"] in part]
-        if shown:
-            show(f"{title}: evaluations and regret", shown)
-    save(out, "priors", rows, seeds=seeds, budget=budget)
+    parts = parts or _parts_at_hand(data, tasks)
+    if "cells" in parts:
+        names = tasks or (QUICK if quick else (*DEVELOPED, *HELD_OUT))
+        at_hand = [name for name in names if "/" in name or data is not None]
+        if not at_hand:
+            raise click.UsageError("name the folder of the tables: --data")
+        rows = measure(at_hand, data, seeds, budget, processes)
+        for title, half in (("Developed on", DEVELOPED), ("Held out", HELD_OUT)):
+            shown = [row for row in rows if row["table"] in half]
+            if shown:
+                show(f"{title}: evaluations and regret", shown)
+        save(out, "priors", rows, seeds=seeds, budget=budget)
+    if "kernels" in parts:
+        rows = kernel_studies.rows(need_files(data, *kernel_studies.FILES), seeds, processes)
+        show(f"Log slowdown on a third card, {seeds} seeds", rows)
+        save(out, "priors_kernels", rows, seeds=seeds)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from naslib_diffusion import Search
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.surrogates.prior import Prior
 from naslib_diffusion.transfer.dataset import describe, image_encoder
-from naslib_diffusion.transfer.images import ImageSet
+from naslib_diffusion.transfer.image_set import ImageSet
 from naslib_diffusion.transfer.priors import load_priors
 from naslib_diffusion.transfer.recipe import PRESETS, Preset, recipe_for
 from naslib_diffusion.transfer.task_kernel import TaskKernelSurrogate

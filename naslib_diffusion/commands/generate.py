@@ -48,7 +48,7 @@ class _Fit:
 
 
 @click.command()
-@table_options("--data", "--api-file")
+@table_options
 @click.option(
     "-n",
     "number",

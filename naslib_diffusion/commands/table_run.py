@@ -53,7 +53,9 @@ def check_priors(context: click.Context) -> None:
 def run_search(context: click.Context, out: Path | None, resume: bool, quiet: bool) -> None:
     """Run what the options of `search` or `transfer` say, and write and print the results."""
     from naslib_diffusion.runs import RunError, RunFolder
+    from naslib_diffusion.runtime.extras import require
 
+    require("matplotlib", "report", "reports")
     if resume:
         if out is None:
             raise UserError("--resume needs --out, the folder of the run to go on with")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def image_options(command: Any) -> Any:
 
 
 @click.command()
-@table_options("--api-file")
+@partial(table_options, file_name=["--api-file"])  # `--data` names images here
 @image_options
 @click.option(
     "--prior",

@@ -14,7 +14,7 @@ from naslib_diffusion.commands.output import say
 if TYPE_CHECKING:
     from naslib_diffusion.runs import Evaluation
     from naslib_diffusion.transfer.image_search import ImageRun, ImageSettings
-    from naslib_diffusion.transfer.images import ImageSet
+    from naslib_diffusion.transfer.image_set import ImageSet
     from naslib_diffusion.transfer.timing import Pace
 
 BUDGET = 5
@@ -51,10 +51,13 @@ def run_images(params: dict[str, Any], *, explicit: Sequence[str]) -> None:
         explicit: names of those that the user gave.
     """
     from naslib_diffusion.runs import RunError
+    from naslib_diffusion.runtime.extras import require
     from naslib_diffusion.runtime.threads import threads
     from naslib_diffusion.transfer.image_search import ImageRun
 
     start, quiet = time.perf_counter(), params["quiet"]
+    require("matplotlib", "report", "reports")
+    require("PIL", "transfer", "images")
     _check_options(params, explicit)
     try:
         with ImageRun(params["out"]) as run:

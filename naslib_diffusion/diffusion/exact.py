@@ -159,22 +159,39 @@ def _mean_of(block: Block, device: torch.device | str | None, dtype: torch.dtype
     if isinstance(block, AtomBlock):
         return partial(_atoms_mean, atoms=block.atoms.to(device, dtype))
     if isinstance(block, UnionBlock):
-        has = [[float(i in part) for i in range(len(block.factors))] for part in block.parts]
-        return partial(
-            _union_mean,
-            columns=[torch.tensor(f.columns, device=device) for f in block.factors],
-            factors=[f.atoms.to(device, dtype) for f in block.factors],
-            members=torch.tensor(has, device=device, dtype=dtype),
-        )
+        return _mean_of_union(block, device, dtype)
     if isinstance(block, PathBlock):
         return PathMean(block, device, dtype)
     return truncated_normal_mean
 
 
+def _mean_of_union(
+    block: UnionBlock, device: torch.device | str | None, dtype: torch.dtype
+) -> _Mean:
+    """Return `_union_mean` of a block: factors of equal form are processed together."""
+    forms: dict[torch.Size, list[int]] = {}
+    for i, factor in enumerate(block.factors):
+        forms.setdefault(factor.atoms.shape, []).append(i)
+    order = [i for own in forms.values() for i in own]
+    has = [[float(i in part) for i in order] for part in block.parts]
+    return partial(
+        _union_mean,
+        columns=[
+            torch.tensor([block.factors[i].columns for i in own], device=device)
+            for own in forms.values()
+        ],
+        atoms=[
+            torch.stack([block.factors[i].atoms for i in own]).to(device, dtype)
+            for own in forms.values()
+        ],
+        members=torch.tensor(has, device=device, dtype=dtype),
+    )
+
+
 def _union_mean(
-    x: Tensor, sigma: Tensor, columns: list[Tensor], factors: list[Tensor], members: Tensor
+    x: Tensor, sigma: Tensor, columns: list[Tensor], atoms: list[Tensor], members: Tensor
 ) -> Tensor:
-    """Posterior mean over disjoint products of `factors`, of `x` (`B x G x w`).
+    """Posterior mean over disjoint products of factors, of `x` (`G x w x B`).
 
     The evidence of a factor, `z = logsumexp_k (x . a_k - |a_k|^2 / 2) / sigma^2`, counts for each
     part that has it. Parts have the posterior `softmax(sum of their z)`, and a factor that of the
@@ -183,20 +200,24 @@ def _union_mean(
     Args:
         x: `G x w x B`.
         sigma: `1 x 1 x` 1 or B.
-        columns: coordinates of each factor, `w_i`.
-        factors: atoms of each factor, `K_i x w_i`.
-        members: which parts (rows) have which factors (columns).
+        columns: coordinates of the factors, `F_i x w_i` for each form.
+        atoms: of the factors, `F_i x K_i x w_i` for each form.
+        members: which parts (rows) have which factors (columns), in that order.
     """
     evidence, means = [], []
-    for index, atoms in zip(columns, factors, strict=True):
-        logits = _logits(x[:, index], sigma, atoms.to(x.dtype))
-        evidence.append(logits.logsumexp(1))
-        means.append(atoms.to(x.dtype).mT @ torch.softmax(logits, 1))
+    for index, own in zip(columns, atoms, strict=True):
+        logits = _logits(x[:, index], sigma[:, None], own.to(x.dtype))
+        evidence.append(logits.logsumexp(2))
+        means.append(own.to(x.dtype).mT @ torch.softmax(logits, 2))
     members = members.to(x.dtype)
-    parts = torch.softmax(members @ torch.stack(evidence, 1), 1)
-    weights = (members.mT @ parts)[:, :, None].unbind(1)
-    weighted = [weight * mean for weight, mean in zip(weights, means, strict=True)]
-    return torch.zeros_like(x).index_add(1, torch.cat(columns), torch.cat(weighted, 1))
+    parts = torch.softmax(members @ torch.cat(evidence, 1), 1)
+    weights = torch.split(members.mT @ parts, [len(index) for index in columns], 1)
+    weighted = [
+        (weight[:, :, None] * mean).flatten(1, 2)
+        for weight, mean in zip(weights, means, strict=True)
+    ]
+    places = torch.cat([index.flatten() for index in columns])
+    return torch.zeros_like(x).index_add(1, places, torch.cat(weighted, 1))
 
 
 def _atoms_mean(x: Tensor, sigma: Tensor, atoms: Tensor) -> Tensor:
@@ -213,8 +234,9 @@ def _atoms_mean(x: Tensor, sigma: Tensor, atoms: Tensor) -> Tensor:
 
 
 def _logits(x: Tensor, sigma: Tensor, atoms: Tensor) -> Tensor:
-    """Log of the posterior over `atoms` (`K x w`) given `x` (`... x w x B`), up to a constant."""
-    return (atoms @ x - atoms.square().sum(1, keepdim=True) / 2) / sigma**2
+    """Log of the posterior over `atoms` (`... x K x w`) given `x` (`... x w x B`), up to a
+    constant."""
+    return (atoms @ x - atoms.square().sum(-1, keepdim=True) / 2) / sigma**2
 
 
 def truncated_normal_mean(x: Tensor, sigma: Tensor) -> Tensor:

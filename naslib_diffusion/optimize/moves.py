@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from naslib_diffusion.optimize.block_moves import BlockMoves
-from naslib_diffusion.spaces.base import (
-    AtomBlock,
-    Block,
-    Space,
-    UniformBlock,
-    count_values,
-)
-from naslib_diffusion.spaces.sampling import sample_some
-
-A = TypeVar("A", bound=Hashable)
+from naslib_diffusion.optimize.budget_moves import BudgetMoves
+from naslib_diffusion.optimize.neighbor_moves import NeighborMoves
+from naslib_diffusion.spaces.base import AtomBlock, Block, Space, UniformBlock, count_values
+from naslib_diffusion.spaces.budgeted import Budgeted
+from naslib_diffusion.spaces.equality import Exact
+from naslib_diffusion.spaces.paths import PathBlock
 
 VAST = 2**17
 """Values of a block from which on they are not moves: the space's neighbours are."""
@@ -55,15 +50,21 @@ def moves_of(
 ) -> Moves:
     """Return the moves of a space: of its blocks, if they are decisions, or to its neighbours.
 
+    Within a budget, moves exchange what decisions cost.
+
     Args:
         space: of the encodings.
         device: of the encodings.
         random: for spaces that draw some of their neighbours at random.
         to_ends: whether continuous coordinates may be moved to either end.
     """
+    inner = space.space if isinstance(space, Exact) else space
+    if isinstance(inner, Budgeted):
+        return BudgetMoves(space, inner.budget, random)
     blocks = space.blocks or ()
+    paths = any(isinstance(block, PathBlock) for block in blocks)
     alone = len(blocks) == 1 and not isinstance(blocks[0], UniformBlock)
-    if blocks and not alone and not any(map(_is_vast, blocks)):
+    if blocks and not alone and not paths and not any(map(_is_vast, blocks)):
         return BlockMoves(list(map(_ends, blocks)) if to_ends else blocks, device)
     return NeighborMoves(space, random)
 
@@ -78,49 +79,3 @@ def _ends(block: Block) -> Block:
     if not isinstance(block, UniformBlock):
         return block
     return AtomBlock(block.start, torch.tensor([[0.0], [1.0]], dtype=torch.double))
-
-
-class NeighborMoves(Generic[A]):
-    """The moves that a space itself lists, by `neighbors`, all of them to valid architectures.
-
-    For spaces whose law does not factorise, is a single block, as a list of architectures is, or
-    has a block of very many values.
-
-    Args:
-        space: of the encodings.
-        random: for spaces that draw some of their neighbours at random.
-    """
-
-    def __init__(self, space: Space[A], random: torch.Generator | None = None) -> None:
-        self.space, self.random = space, random
-        self.continuous = torch.empty(0, dtype=torch.long)
-        (arch,) = sample_some(space, 1, random)
-        self.count = len(space.neighbors(arch, random))
-
-    def round(self, x: Tensor) -> Tensor:
-        """Decode `S x D`, and encode again."""
-        return self._encode(self._decode(x), x)
-
-    def propose(self, x: Tensor, gradient: Tensor | None, limit: int) -> tuple[Tensor, Tensor]:
-        """Encode the neighbours of each row; see `Moves`."""
-        near = [self.space.neighbors(arch, self.random) for arch in self._decode(x)]
-        counts = torch.tensor([len(archs) for archs in near], device=x.device)
-        rows = self._encode([arch for archs in near for arch in archs], x)
-        owners = torch.arange(len(x), device=x.device).repeat_interleave(counts)
-        if gradient is None or not len(rows):
-            return rows, owners
-        gains = ((rows - x[owners]) * gradient[owners]).sum(1)
-        starts = (counts.cumsum(0) - counts).tolist()
-        parts = torch.split(gains, counts.tolist())
-        best = [
-            start + part.topk(min(limit, len(part))).indices
-            for start, part in zip(starts, parts, strict=True)
-        ]
-        chosen = torch.cat(best)
-        return rows[chosen], owners[chosen]
-
-    def _decode(self, x: Tensor) -> list[A]:
-        return self.space.decode(x.view(len(x), *self.space.shape).cpu())
-
-    def _encode(self, archs: Sequence[A], like: Tensor) -> Tensor:
-        return self.space.encode(archs).view(len(archs), -1).to(like)

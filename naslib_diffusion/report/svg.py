@@ -6,8 +6,12 @@ import io
 import re
 from typing import Any
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
+from naslib_diffusion.runtime.extras import require
+
+require("matplotlib", "report", "reports")
+
+import matplotlib as mpl  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
 
 COLORS = {
     "ink": "#010101",

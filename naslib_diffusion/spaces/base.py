@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -98,6 +98,43 @@ class UnionBlock:
     def expand(self) -> AtomBlock:
         """Return the same law as one block with an atom for each value of each part."""
         return AtomBlock(self.start, torch.cat([self._product(part) for part in self.products]))
+
+    def choose(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Find the value nearest to `B x width`: its part, `B`, and, of each factor, the atom that
+        it has if its part has the factor, `B` each."""
+        best = []
+        for factor in self.factors:
+            atoms = factor.atoms.to(x)
+            squares = atoms.square().sum(1) - 2 * x[:, list(factor.columns)] @ atoms.mT
+            best.append(squares.min(1))
+        costs = torch.stack([own.values for own in best])
+        parts = torch.stack([costs[list(part)].sum(0) for part in self.parts])
+        return parts.argmin(0), [own.indices for own in best]
+
+    def nearest(self, x: Tensor) -> Tensor:
+        """Return the value nearest to each of `B x width`."""
+        own, atoms = self.choose(x)
+        values = torch.empty_like(x)
+        for i, part in enumerate(self.parts):
+            rows = (own == i).nonzero()[:, 0]
+            for k in part:
+                chosen = self.factors[k].atoms.to(x)[atoms[k][rows]]
+                values[rows[:, None], list(self.factors[k].columns)] = chosen
+        return values
+
+    def having(self, fixed: Mapping[int, float], tolerance: float) -> UnionBlock | None:
+        """Return what is left where columns, counted from the start, have given values."""
+        factors = []
+        for factor in self.factors:
+            atoms = factor.atoms
+            for place, column in enumerate(factor.columns):
+                if column in fixed:
+                    atoms = atoms[(atoms[:, place] - fixed[column]).abs() <= tolerance]
+            factors.append(Factor(factor.columns, atoms))
+        parts = [part for part in self.parts if all(len(factors[i].atoms) for i in part)]
+        used = sorted({i for part in parts for i in part})
+        left = tuple(tuple(used.index(i) for i in part) for part in parts)
+        return UnionBlock(self.start, tuple(factors[i] for i in used), left) if parts else None
 
     def _product(self, factors: Sequence[Factor]) -> Tensor:
         grids = torch.meshgrid(*(torch.arange(len(f.atoms)) for f in factors), indexing="ij")

@@ -148,6 +148,11 @@ class Budget:
         return x, inside
 
     @property
+    def columns(self) -> tuple[int, ...]:
+        """Coordinates of the flattened encoding that are no continua."""
+        return self._decisions.columns
+
+    @property
     def letters(self) -> Tensor:
         """What each decision adds to the flattened encoding, `M x D`; zero for uniform ones."""
         width = sum(block.width for block in self._all)

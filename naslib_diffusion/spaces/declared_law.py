@@ -86,6 +86,7 @@ class Law:
         self.width = sum(widths)
         self.rows = {i: _rows(decisions[i]) for i in self.discrete}
         """Encodings of each code of a discrete decision, the last one of `ABSENT`."""
+        self._unions = {own: self._union(own) for own in self.components if own.parts}
 
     @property
     def size(self) -> int | None:
@@ -108,6 +109,11 @@ class Law:
         return [*map(self._block, self.components), *numbers]
 
     def _block(self, component: Component) -> Block:
+        union = self._unions[component]
+        alone = len(union.factors) == 1
+        return AtomBlock(union.start, union.factors[0].atoms) if alone else union
+
+    def _union(self, component: Component) -> UnionBlock:
         start = self.columns[component.decisions[0]].start
         factors = tuple(
             Factor(
@@ -116,8 +122,6 @@ class Law:
             )
             for choice in component.choices
         )
-        if len(factors) == 1:
-            return AtomBlock(start, factors[0].atoms)
         return UnionBlock(start, factors, component.parts)
 
     def atoms(self, choice: Choice) -> Tensor:
@@ -141,28 +145,21 @@ class Law:
         return codes[:, self.discrete]
 
     def _nearest(self, component: Component, x: Tensor, codes: Tensor) -> None:
-        best = [self._costs(choice, x).min(1) for choice in component.choices]
-        members = torch.zeros(len(component.parts), len(component.choices), dtype=torch.double)
+        union = self._unions[component]
+        own, atoms = union.choose(x[:, list(union.columns)])
         for i, part in enumerate(component.parts):
-            members[i, list(part)] = 1
-        costs = torch.stack([own.values for own in best], 1) @ members.mT
-        chosen = members[costs.argmin(1)].bool()
-        for i, choice in enumerate(component.choices):
-            rows = chosen[:, i].nonzero()[:, 0]
-            codes[rows[:, None], list(choice.decisions)] = choice.codes[best[i].indices[rows]]
+            rows = (own == i).nonzero()[:, 0]
+            for k in part:
+                choice = component.choices[k]
+                codes[rows[:, None], list(choice.decisions)] = choice.codes[atoms[k][rows]]
 
     def _one_by_one(self, component: Component, x: Tensor, codes: Tensor) -> None:
         """Decide in order, each decision by itself where those before it let it exist."""
         for d in component.decisions:
-            own = Choice((d,), torch.arange(len(self.rows[d]) - 1)[:, None])
+            atoms = self.rows[d][:-1]
+            squares = atoms.square().sum(1) - 2 * x[:, list(self.columns[d])] @ atoms.mT
             there = self._there(self.decisions[d].guards, codes)
-            codes[:, d] = self._costs(own, x).argmin(1).where(there, ABSENT)
-
-    def _costs(self, choice: Choice, x: Tensor) -> Tensor:
-        """Square distances to the values of a choice, `B x K`, up to a constant of each row."""
-        atoms = self.atoms(choice)
-        own = x[:, [c for d in choice.decisions for c in self.columns[d]]]
-        return atoms.square().sum(1) - 2 * own @ atoms.mT
+            codes[:, d] = squares.argmin(1).where(there, ABSENT)
 
     @staticmethod
     def _there(guards: Guards, codes: Tensor) -> Tensor:

@@ -15,10 +15,12 @@ from naslib_diffusion.spaces.base import (
     Block,
     Space,
     UniformBlock,
+    UnionBlock,
     count_encodings,
     draw,
     values_of,
 )
+from naslib_diffusion.spaces.paths import PathBlock
 from naslib_diffusion.spaces.sampling import sample_some
 from naslib_diffusion.spaces.view import View
 
@@ -78,8 +80,11 @@ class Fixed(View[A]):
         """Return an architecture near each encoding, `B x *shape`, with the columns fixed."""
         flat = x.detach().double().cpu().flatten(1).clone()
         for block in self.blocks:
-            if not isinstance(block, UniformBlock):
-                atoms, columns = values_of(block), list(block.columns)
+            columns = list(block.columns)
+            if isinstance(block, UnionBlock | PathBlock):
+                flat[:, columns] = block.nearest(flat[:, columns])
+            elif not isinstance(block, UniformBlock):
+                atoms = values_of(block)
                 cost = atoms.square().sum(1) - 2 * flat[:, columns] @ atoms.T
                 flat[:, columns] = atoms[cost.argmin(1)]
         return self.space.decode(flat.view(x.shape))
@@ -116,9 +121,9 @@ class Fixed(View[A]):
     def _fix(self, block: Block) -> Block:
         """Keep the atoms of a block that agree with the fixed columns."""
         inside = {
-            column - block.start: value
+            block.columns.index(column): value
             for column, value in self.columns.items()
-            if block.start <= column < block.start + block.width
+            if column in block.columns
         }
         if not inside:
             return block
@@ -126,10 +131,14 @@ class Fixed(View[A]):
             if not 0 <= inside[0] <= 1:
                 raise ValueError(f"column {block.start} is in [0, 1], not {inside[0]}")
             return AtomBlock(block.start, torch.tensor([[inside[0]]], dtype=torch.double))
-        atoms = values_of(block).double()
-        for column, value in inside.items():
-            atoms = atoms[(atoms[:, column] - value).abs() <= _CLOSE]
-        if not len(atoms):
+        if isinstance(block, UnionBlock | PathBlock):
+            left: Block | None = block.having(inside, _CLOSE)
+        else:
+            atoms = values_of(block).double()
+            for column, value in inside.items():
+                atoms = atoms[(atoms[:, column] - value).abs() <= _CLOSE]
+            left = AtomBlock(block.start, atoms) if len(atoms) else None
+        if left is None:
             listed = ", ".join(f"{block.start + c}: {v:g}" for c, v in inside.items())
             raise ValueError(f"no architecture of space {self.space.name!r} has columns {listed}")
-        return AtomBlock(block.start, atoms)
+        return left

@@ -7,7 +7,7 @@ choices and sums over layers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -61,30 +61,31 @@ class Summary:
         """Return the groups, and what maps their gradients to that by `x`."""
         linear = x @ self.linear
         size, layers, summary = linear[:, :1], linear[:, 1:-7], linear[:, -7:]
-        level, parameters_back = self._parameters(x)
+        level, slope = self._parameters(x)
 
         def pullback(by: Sequence[Tensor]) -> Tensor:
             by_size, by_layers, by_summary = by
             by_linear = torch.cat([by_size[:, :1], by_layers, by_summary], 1)
-            return by_linear @ self.linear.mT + by_size[:, 1:] * parameters_back
+            return by_linear @ self.linear.mT + by_size[:, 1:] * slope()
 
         return (torch.cat([size, level], 1), layers, summary), pullback
 
-    def _parameters(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return log parameters from -1 to 1, `B x 1`, and their gradient, `B x D`."""
+    def _parameters(self, x: Tensor) -> tuple[Tensor, Callable[[], Tensor]]:
+        """Return log parameters from -1 to 1, `B x 1`, and what gives their gradient, `B x D`."""
         width, bias = x @ self.width, x @ self.bias
         sums = torch.cat([torch.ones_like(x[:, :1]), x @ self.sums], 1)
         each = torch.einsum("wbs,ns->nwb", self.rates, sums)
         by_width = torch.einsum("nwb,nb->nw", each, bias)
-        by_bias = torch.einsum("nwb,nw->nb", each, width)
-        by_sums = torch.einsum("wbs,nw,nb->ns", self.rates[..., 1:], width, bias)
-        slope = by_width @ self.width.mT + by_bias @ self.bias.mT + by_sums @ self.sums.mT
         total = (by_width * width).sum(1, keepdim=True)
         unit = 2 / self.log_range
-        return (
-            unit * total.clamp(min=LEAST).log() - 1,
-            (unit * slope / total.clamp(min=LEAST)).where(total > LEAST, 0.0),
-        )
+
+        def slope() -> Tensor:
+            by_bias = torch.einsum("nwb,nw->nb", each, width)
+            by_sums = torch.einsum("wbs,nw,nb->ns", self.rates[..., 1:], width, bias)
+            by_x = by_width @ self.width.mT + by_bias @ self.bias.mT + by_sums @ self.sums.mT
+            return (unit * by_x / total.clamp(min=LEAST)).where(total > LEAST, 0.0)
+
+        return unit * total.clamp(min=LEAST).log() - 1, slope
 
 
 def levels(count: int) -> Tensor:

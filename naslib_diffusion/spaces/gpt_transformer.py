@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 BIASES = (True, False)
 
@@ -86,15 +86,18 @@ class Scale:
 
     def neighbors(self, arch: Transformer) -> Iterator[Transformer]:
         """Yield what differs in width, bias, one ratio, one number of heads or the last layer."""
-        yield from (replace(arch, width=width) for width in self.widths if width != arch.width)
-        yield replace(arch, bias=not arch.bias)
-        yield from (replace(arch, ratios=own) for own in _changed(arch.ratios, self.ratios))
-        yield from (replace(arch, heads=own) for own in _changed(arch.heads, self.heads))
-        if len(arch.ratios) - 1 in self.depths:
-            yield replace(arch, ratios=arch.ratios[:-1], heads=arch.heads[:-1])
-        if len(arch.ratios) + 1 in self.depths:
-            for ratio, heads in itertools.product(self.ratios, self.heads):
-                yield replace(arch, ratios=(*arch.ratios, ratio), heads=(*arch.heads, heads))
+        width, bias, ratios, heads = arch.width, arch.bias, arch.ratios, arch.heads
+        yield from (Transformer(w, bias, ratios, heads) for w in self.widths if w != width)
+        yield Transformer(width, not bias, ratios, heads)
+        for own in _changed(ratios, self.ratios):
+            yield Transformer(width, bias, own, heads)
+        for own in _changed(heads, self.heads):
+            yield Transformer(width, bias, ratios, own)
+        if len(ratios) - 1 in self.depths:
+            yield Transformer(width, bias, ratios[:-1], heads[:-1])
+        if len(ratios) + 1 in self.depths:
+            for ratio, count in itertools.product(self.ratios, self.heads):
+                yield Transformer(width, bias, (*ratios, ratio), (*heads, count))
 
 
 SCALES = {

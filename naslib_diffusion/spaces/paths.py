@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+ROUNDING = 2.0**-30
+"""Random numbers this close to one are taken for less: sums of shares are rounded."""
 DEAD = -1
 """Stands for the state to which no letter leads."""
 
@@ -93,33 +95,77 @@ class PathBlock:
     def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw the values of `n` paths, `n x w`, all equally likely."""
         states, x = torch.zeros(n, dtype=torch.long), self.letters.new_zeros(n, self.width)
-        for step, weights in zip(self.steps, self._weights, strict=True):
-            ends = weights[states]
-            u = torch.rand(n, 1, generator=generator, dtype=torch.double)
-            chosen = torch.searchsorted(ends, u * ends[:, -1:], right=True)[:, 0]
-            chosen = chosen.clamp(max=ends.shape[1] - 1)
-            x += self.letters[step.letters[chosen]]
-            states = step.to[states, chosen]
+        for step, ends in zip(self.steps, self._shares, strict=True):
+            u = torch.rand(n, generator=generator, dtype=torch.double).clamp(max=1 - ROUNDING)
+            chosen = torch.searchsorted(ends, states + u, right=True)
+            x += self.letters[step.letters[chosen % len(step.letters)]]
+            states = step.to.flatten()[chosen]
         return x
 
-    @functools.cached_property
-    def _weights(self) -> list[Tensor]:
-        """How many paths go through each transition and those before it, `S x A`, for each layer.
+    def nearest(self, x: Tensor) -> Tensor:
+        """Return the value nearest to each of `B x width`."""
+        letters = self.letters.to(x)
+        scores = letters @ x.mT - letters.square().sum(1, keepdim=True) / 2
+        chosen, _ = best_paths(self.steps, scores, 1)
+        own = zip(self.steps, chosen[:, 0].unbind(1), strict=True)
+        return torch.stack([letters[step.letters[letter]] for step, letter in own]).sum(0)
 
-        Relative to the largest, so that no number of them is too large.
+    def having(self, fixed: Mapping[int, float], tolerance: float) -> PathBlock | None:
+        """Return what is left where coordinates, counted among them, have given values.
+
+        Raises:
+            ValueError: if a coordinate is not set in one layer.
+        """
+        kept = [torch.ones(len(step.letters), dtype=torch.bool) for step in self.steps]
+        for place, value in fixed.items():
+            set_by = [self.letters[step.letters, place] for step in self.steps]
+            layers = [i for i, values in enumerate(set_by) if bool(values.any())]
+            if len(layers) > 1 and value:
+                raise ValueError(f"column {self.columns[place]} cannot be fixed at {value:g}")
+            if not layers and abs(value) > tolerance:
+                return None
+            for i in layers:
+                kept[i] &= (set_by[i] - value).abs() <= tolerance
+        steps, alive = [], torch.arange(self._ends)
+        for step, keep in zip(reversed(self.steps), reversed(kept), strict=True):
+            to = torch.cat([alive, torch.tensor([DEAD])])[step.to[:, keep]]
+            rows = (to != DEAD).any(1)
+            alive = torch.where(rows, rows.cumsum(0) - 1, DEAD)
+            steps.append(Step(step.letters[keep], to[rows]))
+        if not bool(rows[0]):
+            return None
+        return replace(self, steps=_reached(steps[::-1]))
+
+    @functools.cached_property
+    def _shares(self) -> list[Tensor]:
+        """For each layer, how the paths from each state divide into its letters, `S * A`.
+
+        As the ends of intervals that letters have on a line, on which a state has a length of one.
         """
         tables, paths = [], torch.ones(self._ends, dtype=torch.double)
         for step in reversed(self.steps):
             through = torch.cat([paths, paths.new_zeros(1)])[step.to]
             paths = through.sum(1)
-            tables.append(through.cumsum(1) / paths.max())
-            paths = paths / paths.max()
+            ends = (through / paths[:, None]).cumsum(1).clamp(max=1)
+            tables.append((ends + torch.arange(len(ends))[:, None]).flatten())
+            paths = paths / paths.max()  # no number of them is too large
         return tables[::-1]
 
     @property
     def _ends(self) -> int:
         """Number of states in which paths end."""
         return int(self.steps[-1].to.max()) + 1
+
+
+def _reached(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Leave out the states to which no path leads."""
+    kept, states = [], torch.tensor([0])
+    for step in steps:
+        to = step.to[states]
+        states = torch.unique(to[to != DEAD])
+        places = torch.searchsorted(states, to)
+        kept.append(Step(step.letters, torch.where(to == DEAD, DEAD, places)))
+    return tuple(kept)
 
 
 def best_paths(steps: Sequence[Step], scores: Tensor, count: int) -> tuple[Tensor, Tensor]:

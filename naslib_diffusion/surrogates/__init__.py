@@ -32,6 +32,7 @@ __all__ = [
     "ProductGaussianProcess",
     "Surrogate",
     "UpperConfidenceBound",
+    "gaussian_process",
     "make_surrogate",
 ]
 
@@ -49,5 +50,10 @@ def make_surrogate(name: str, space: Space[Any]) -> Surrogate:
     space = space.space if isinstance(space, Budgeted) else space
     if name == "ensemble":
         return NeuralEnsemble(space)
+    return gaussian_process(space)
+
+
+def gaussian_process(space: Space[Any]) -> GaussianProcess | ProductGaussianProcess:
+    """Return a new Gaussian process that fits the space."""
     own = whole(space)
     return ProductGaussianProcess(own) if is_product(own) else GaussianProcess(space)

@@ -1,11 +1,10 @@
-"""A surrogate that starts from a meta-learned belief and adapts to observations in closed form."""
+"""A surrogate that starts from a belief and adapts to observations in closed form."""
 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 import torch
@@ -13,16 +12,24 @@ from torch import Tensor
 
 from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.spaces.base import Space
-from naslib_diffusion.surrogates.posterior import squared_distances
+from naslib_diffusion.surrogates.correlation import Correlation
+from naslib_diffusion.surrogates.posterior import LEAST_VARIANCE
+from naslib_diffusion.surrogates.thinning import thin
 
-DOUBTS = (1.0, 3.0, 10.0)
-"""Factors of the residual variance that are tried, for tasks that differ more than most."""
+DOUBTS = (1.0, 3.0, 10.0, 30.0)
+"""Factors of the residual's variance, for tasks that differ more than most."""
 
 DOUBT_COST = 1.0
 """Log-evidence that each further step of `DOUBTS` has to earn."""
 
 PSEUDO = 0.3
 """Sum of squares of one pseudo-observation, which keeps the unit of few targets sane."""
+
+LEAST_WEIGHT = 0.01
+"""Ways to relate to a belief that are less likely than this are left out."""
+
+MAX_OBSERVATIONS = 300
+"""More observations than this are thinned out (see `thin`): time and memory stay bounded."""
 
 
 class Belief(Protocol):
@@ -43,78 +50,113 @@ class Residual:
     Attributes:
         variance: between tasks.
         noise: variance of a single observation.
-        lengths: length scale for each group of the space's features.
+        lengths: length scale for each group of the space's features; none where a `Correlation`
+            is told.
     """
 
     variance: float
     noise: float
-    lengths: tuple[float, ...]
+    lengths: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """How observations relate to the belief: `target = shift + unit * (mean + residual)`."""
+@dataclass(frozen=True, eq=False)
+class _Ways:
+    """Ways in which targets may relate to the belief, `H` values each.
 
-    evidence: float
-    doubt: float = 1.0
-    shift: float = 0.0
-    unit: float = 1.0
+    `target = shift + unit * (mean + residual)`; the residual has its variance times `doubt`.
+    """
+
+    doubt: Tensor
+    logits: Tensor
+    shift: Tensor
+    unit: Tensor
+
+    @staticmethod
+    def beforehand(like: Tensor) -> _Ways:
+        """Return all ways, as likely as they are before any observation."""
+        doubt = torch.tensor(DOUBTS).to(like)
+        logits = torch.log_softmax(-DOUBT_COST * torch.arange(len(DOUBTS)).to(like), 0)
+        return _Ways(doubt, logits, torch.zeros_like(doubt), torch.ones_like(doubt))
+
+    def likely(self) -> _Ways:
+        """Leave out what is hardly likely."""
+        kept = self.weights >= LEAST_WEIGHT
+        return _Ways(*(values[kept] for values in vars(self).values()))
+
+    @property
+    def weights(self) -> Tensor:
+        """How likely each is, `H`."""
+        return torch.softmax(self.logits, 0)
 
 
 class AdaptedSurrogate:
     """Gaussian process around a belief: `y = shift + unit * (mean(x) + deviation(x) * e(x))`.
 
-    The residual `e` has the structural kernel. Shift and unit have closed forms (restricted
-    likelihood), and the residual's variance is raised where the evidence asks for it. So one
-    observation says nothing yet, two say a little, and fifty overrule the belief. What may be
-    wrong altogether is weighed against other beliefs, or none, by its evidence; see
-    `WeighedSurrogate`.
+    Shift and unit have closed forms (restricted likelihood). How much the residual `e` varies is
+    averaged over by evidence (`DOUBTS`). So one observation says nothing yet, two say a little,
+    and a task that hardly follows the belief is modelled almost as one without. What may be wrong
+    altogether is weighed against other beliefs, or none, by its evidence; see `WeighedSurrogate`.
 
     Args:
         space: of the encodings.
         belief: before any observation.
         residual: how far to trust it.
+        correlation: of the residual; that of the space's features unless told.
     """
 
-    def __init__(self, space: Space[Any], belief: Belief, residual: Residual) -> None:
+    def __init__(
+        self,
+        space: Space[Any],
+        belief: Belief,
+        residual: Residual,
+        correlation: Correlation | None = None,
+    ) -> None:
         self.space, self.belief, self.residual = space, belief, residual
-        self._fit = _Fit(0.0)
+        self.correlation = correlation or Correlation.of(space, residual.lengths)
         self._observed: _Observed | None = None
+        self._ways: _Ways | None = None
+        self._evidence = 0.0
 
     def to(self, device: torch.device | str) -> AdaptedSurrogate:
         """Return the same on another device, to be fitted there."""
-        return AdaptedSurrogate(self.space, moved(self.belief, device), self.residual)
+        belief = moved(self.belief, device)
+        return AdaptedSurrogate(self.space, belief, self.residual, self.correlation)
 
     @property
     def evidence(self) -> float:
         """Log-likelihood of what it was fitted to, up to a constant of the number of targets."""
-        return self._fit.evidence
+        return self._evidence
 
     def fit(self, x: Tensor, y: Tensor) -> Self:
         """Fit to encodings (`B x *shape`) and targets (`B`); without any, the belief speaks."""
-        self._fit, self._observed = _Fit(0.0), None
+        self._evidence, self._observed, self._ways = 0.0, None, _Ways.beforehand(y)
         if not len(y):
             return self
-        mean, root, groups = self._describe(x)
-        unit_kernel = self.residual.variance * self._correlate((root, groups), (root, groups))
-        self._fit = max(
-            (self._explain(step, unit_kernel, mean, y) for step in range(len(DOUBTS))),
-            key=lambda fit: fit.evidence,
-        )
-        return self._condition(mean, root, groups, (y - self._fit.shift) / self._fit.unit)
+        rows = thin(y, MAX_OBSERVATIONS)
+        with torch.no_grad():
+            mean, root, embedded = self._describe(x[rows])
+        kernels = self._covary(self._ways, (root, embedded), (root, embedded))
+        ways = _explain(self._ways, kernels + self._noise(mean), mean, y[rows])
+        self._evidence = float(torch.logsumexp(ways.logits, 0))
+        self._ways = ways.likely()
+        levels = (y[rows] - self._ways.shift[:, None]) / self._ways.unit[:, None]
+        return self._condition(self._ways, mean, root, embedded, levels)
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of the latent function (`B` each)."""
-        mean, root, groups = self._describe(x)
-        variance = self._variance * root.square()
+        mean, root, embedded = self._describe(x)
+        ways = self._ways or _Ways.beforehand(mean)
+        means = mean.expand(len(ways.doubt), -1)
+        variances = self.residual.variance * ways.doubt[:, None] * root.square()
         if self._observed is not None:
             seen = self._observed
-            cross = self._variance * self._correlate((root, groups), (seen.root, seen.groups))
-            mean = mean + cross @ seen.weights
+            cross = self._covary(ways, (root, embedded), (seen.root, seen.embedded))
+            means = means + (cross @ seen.weights)[..., 0]
             solved = torch.linalg.solve_triangular(seen.factor, cross.mT, upper=False)
-            variance = variance - solved.square().sum(0)
-        deviation = variance.clamp(min=1e-10).sqrt()
-        return self._fit.shift + self._fit.unit * mean, self._fit.unit * deviation
+            variances = variances - solved.square().sum(1)
+        unit = ways.unit[:, None]
+        variances = unit.square() * variances.clamp(min=LEAST_VARIANCE)
+        return mixed(ways.weights, ways.shift[:, None] + unit * means, variances)
 
     def fantasize(self, x: Tensor) -> Self:
         """Return a copy that takes `x` (`B x *shape`) as observed at its posterior mean."""
@@ -122,70 +164,50 @@ class AdaptedSurrogate:
 
     def observe(self, x: Tensor, y: Tensor) -> Self:
         """Return a copy that knows targets (`B`) at `x` too, under shift and unit as they are."""
-        level = (y - self._fit.shift) / self._fit.unit
-        mean, root, groups = self._describe(x)
+        ways = self._ways or _Ways.beforehand(y)
+        levels = (y - ways.shift[:, None]) / ways.unit[:, None]
+        with torch.no_grad():
+            mean, root, embedded = self._describe(x)
         seen = self._observed
         if seen is not None:
-            level, mean = torch.cat([seen.levels, level]), torch.cat([seen.mean, mean])
-            root = torch.cat([seen.root, root])
-            groups = [torch.cat(pair) for pair in zip(seen.groups, groups, strict=True)]
-        other = copy.copy(self)
-        return other._condition(mean.detach(), root.detach(), groups, level)
+            levels = torch.cat([seen.levels, levels], 1)
+            mean, root = torch.cat([seen.mean, mean]), torch.cat([seen.root, root])
+            pairs = zip(seen.embedded, embedded, strict=True)
+            embedded = [torch.cat(pair) for pair in pairs]
+        return copy.copy(self)._condition(ways, mean, root, embedded, levels)
 
-    @property
-    def _variance(self) -> float:
-        return self.residual.variance * self._fit.doubt
+    def _noise(self, like: Tensor) -> Tensor:
+        return self.residual.noise * torch.eye(len(like)).to(like)
 
-    def _describe(self, x: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Return mean and deviation of the belief, and features."""
+    def _describe(self, x: Tensor) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
+        """Return mean and deviation of the belief, and embeddings."""
         mean, deviation = self.belief.belief(x)
-        return mean, deviation, list(self.space.features(x))
+        return mean, deviation, self.correlation.embed(x)
 
-    def _correlate(
-        self, a: tuple[Tensor, Sequence[Tensor]], b: tuple[Tensor, Sequence[Tensor]]
+    def _covary(
+        self,
+        ways: _Ways,
+        a: tuple[Tensor, Sequence[Tensor]],
+        b: tuple[Tensor, Sequence[Tensor]],
     ) -> Tensor:
-        """Return the kernel of `e`, times the deviations; `n x m`."""
-        kernels = [
-            torch.exp(-0.5 * squared_distances(left, right) / length**2)
-            for left, right, length in zip(a[1], b[1], self.residual.lengths, strict=True)
-        ]
-        return a[0][:, None] * torch.stack(kernels).mean(0) * b[0]
-
-    def _explain(self, step: int, unit_kernel: Tensor, mean: Tensor, y: Tensor) -> _Fit:
-        """Fit shift and unit under one of the `DOUBTS`.
-
-        In targets divided by the unit, `q y = q shift + mean + e`. The shift is integrated out
-        under a flat prior; in q the log-likelihood is `n log q - (q^2 a - 2 q b) / 2 + const`,
-        whose maximum is a root of a quadratic.
-        """
-        n, ones = len(y), torch.ones_like(y)
-        noise = self.residual.noise * torch.eye(n).to(y)
-        factor = torch.linalg.cholesky(DOUBTS[step] * unit_kernel.detach() + noise)
-        columns = torch.stack([ones, y, mean.detach()], 1)
-        solved = torch.linalg.solve_triangular(factor, columns, upper=False)
-        inner = solved.mT @ solved  # of ones, y and mean under the precision
-        along = inner[0] / inner[0, 0]
-        (a, b), (_, c) = (inner - torch.outer(inner[0], along))[1:, 1:].tolist()
-        a = a + PSEUDO
-        q = (b + math.sqrt(b * b + 4 * n * a)) / (2 * a)
-        log_determinant = 2 * float(factor.diagonal().log().sum())
-        evidence = n * math.log(q) - 0.5 * (
-            q * q * a - 2 * q * b + c + log_determinant + math.log(float(inner[0, 0]))
-        )
-        shift = float(along[1]) - float(along[2]) / q
-        return _Fit(evidence - DOUBT_COST * step, DOUBTS[step], shift, 1 / q)
+        """Return the covariance of the residuals, each way; `H x n x m`."""
+        once = a[0][:, None] * self.correlation(a[1], b[1]) * b[0]
+        return self.residual.variance * ways.doubt[:, None, None] * once
 
     def _condition(
-        self, mean: Tensor, root: Tensor, groups: Sequence[Tensor], levels: Tensor
+        self,
+        ways: _Ways,
+        mean: Tensor,
+        root: Tensor,
+        embedded: Sequence[Tensor],
+        levels: Tensor,
     ) -> Self:
-        """Take `levels`, in the unit of the belief, as the observations."""
-        root, groups = root.detach(), [group.detach() for group in groups]
-        kernel = self._variance * self._correlate((root, groups), (root, groups))
-        factor = torch.linalg.cholesky(
-            kernel + self.residual.noise * torch.eye(len(mean)).to(kernel)
-        )
-        weights = torch.cholesky_solve((levels - mean.detach())[:, None], factor)[:, 0]
-        self._observed = _Observed(mean.detach(), root, groups, levels, factor, weights)
+        """Take `levels`, in the unit of the belief, as the observations; `H x n`."""
+        kernels = self._covary(ways, (root, embedded), (root, embedded))
+        factor = torch.linalg.cholesky(kernels + self._noise(mean))
+        weights = torch.cholesky_solve((levels - mean)[..., None], factor)
+        self._ways = ways
+        self._observed = _Observed(mean, root, embedded, levels, factor, weights)
         return self
 
 
@@ -195,7 +217,41 @@ class _Observed:
 
     mean: Tensor
     root: Tensor
-    groups: list[Tensor]
+    embedded: Sequence[Tensor]
     levels: Tensor
     factor: Tensor
     weights: Tensor
+
+
+def mixed(weights: Tensor, means: Tensor, variances: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and deviation, `B` each, of mixtures of `H` distributions, `H x B`."""
+    mean = weights @ means
+    spread = weights @ (variances + (means - mean).square())
+    return mean, spread.clamp(min=LEAST_VARIANCE).sqrt()
+
+
+def _explain(ways: _Ways, covariances: Tensor, mean: Tensor, y: Tensor) -> _Ways:
+    """Fit shift and unit to targets, each way, and add the evidence to the logits.
+
+    In targets divided by the unit, `q y = q shift + mean + e`. The shift is integrated out under a
+    flat prior; in q the log-likelihood is `n log q - (q^2 a - 2 q b) / 2 + const`, whose maximum
+    is a root of a quadratic.
+
+    Args:
+        ways: `H` of them.
+        covariances: of the targets in the unit of the belief, `H x n x n`.
+        mean: of the belief, `n`.
+        y: targets, `n`.
+    """
+    n, factor = len(y), torch.linalg.cholesky(covariances)
+    columns = torch.stack([torch.ones_like(y), y, mean], 1).expand(len(factor), -1, -1)
+    solved = torch.linalg.solve_triangular(factor, columns, upper=False)
+    inner = solved.mT @ solved  # of ones, y and mean under the precision
+    along = inner[:, 0] / inner[:, :1, 0]
+    rest = inner - inner[:, :, :1] * along[:, None]
+    a, b, c = rest[:, 1, 1] + PSEUDO, rest[:, 1, 2], rest[:, 2, 2]
+    q = (b + (b.square() + 4 * n * a).sqrt()) / (2 * a)
+    log_determinant = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    misfit = q.square() * a - 2 * q * b + c + log_determinant + inner[:, 0, 0].log()
+    logits = ways.logits + n * q.log() - 0.5 * misfit
+    return replace(ways, logits=logits, shift=along[:, 1] - along[:, 2] / q, unit=1 / q)

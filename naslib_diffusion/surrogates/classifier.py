@@ -65,8 +65,8 @@ class Classifier:
         prior = self.kernel[1] * (1 + LEVEL + (z - 0.5).square().sum(1))
         variance = prior - (cross @ self.whiten.mT).square().sum(1)
         latent = cross @ self.pull / (1 + variance.clamp(min=0)).sqrt()
-        chance: Tensor = torch.special.log_ndtr(latent).to(x)
-        return chance
+        found: Tensor = torch.special.log_ndtr(latent).to(x)
+        return found
 
 
 def _covariance(a: Tensor, b: Tensor, length: float, variance: float) -> Tensor:

@@ -94,8 +94,8 @@ class Limit:
     def __call__(self, x: Tensor) -> Tensor:
         """Score encodings, `B x *shape` to `B`."""
         mean, deviation = self.surrogate.posterior(x)
-        chance: Tensor = torch.special.log_ndtr((self.zero - mean) / deviation)
-        return chance
+        found: Tensor = torch.special.log_ndtr((self.zero - mean) / deviation)
+        return found
 
 
 @dataclass(frozen=True)

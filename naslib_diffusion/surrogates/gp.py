@@ -17,6 +17,7 @@ from gpytorch.means import ZeroMean
 from torch import Tensor
 
 from naslib_diffusion.spaces.base import LinearizedFeatures, Space
+from naslib_diffusion.surrogates.correlation import Correlation
 from naslib_diffusion.surrogates.posterior import (
     RBF,
     Posterior,
@@ -108,6 +109,11 @@ class GaussianProcess:
     def _scaled(self, groups: Sequence[Tensor]) -> list[Tensor]:
         lengths = self.hyperparameters.lengths
         return [group / length for group, length in zip(groups, lengths, strict=True)]
+
+    @property
+    def correlation(self) -> Correlation:
+        """How alike architectures are, by the fitted length scales."""
+        return Correlation.of(self.space, self.hyperparameters.lengths)
 
     def to_botorch(self) -> SingleTaskGP:
         """Return the fitted model as a BoTorch model over concatenated features (`B x K`)."""

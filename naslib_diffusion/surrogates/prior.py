@@ -5,15 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.spaces.base import A, Space
-from naslib_diffusion.surrogates.adapted import AdaptedSurrogate
+from naslib_diffusion.surrogates.adapted import AdaptedSurrogate, Residual
 from naslib_diffusion.surrogates.base import ObjectiveScale, Surrogate
+from naslib_diffusion.surrogates.correlation import Correlated
 from naslib_diffusion.surrogates.weighed import WeighedSurrogate
 
 TRUST = 3.0
@@ -21,6 +22,9 @@ TRUST = 3.0
 
 MAX_EARLIER = 500
 """Most evaluations that an earlier search contributes: the better half of these, then others."""
+
+BETWEEN = Residual(variance=0.1, noise=0.01)
+"""How tasks differ from an earlier search, in the unit of its belief."""
 
 
 class Prior(Protocol):
@@ -62,8 +66,9 @@ class EarlierSearch:
     """The mean of a surrogate that is fitted to an earlier search, on that search's own scale.
 
     Only the order and relative size of its values count, so that the earlier objective may be
-    another one: another data set, fewer epochs, another unit. It is fitted on the device where it
-    is first asked.
+    another one: another data set, fewer epochs, another unit. Other tasks differ from it by a
+    residual with the same kernel: what matters much in one does in others. It is fitted on the
+    device where it is first asked.
 
     Args:
         surrogate: to be fitted; a copy is.
@@ -76,8 +81,9 @@ class EarlierSearch:
     """
 
     def __init__(
-        self, surrogate: Surrogate, space: Space[A], archs: Sequence[A], values: Sequence[float]
+        self, surrogate: Correlated, space: Space[A], archs: Sequence[A], values: Sequence[float]
     ) -> None:
+        self.space: Space[Any] = space
         table = torch.tensor(values, dtype=torch.double)
         if not table.isfinite().any():
             raise ValueError("an earlier search needs at least one finite value")
@@ -87,15 +93,28 @@ class EarlierSearch:
         self._x = space.encode([archs[i] for i in kept.tolist()])
         self._targets = scale(table[kept])
         self._surrogate = copy.copy(surrogate)
-        self._fitted: dict[torch.device, Surrogate] = {}
+        self._fitted: dict[torch.device, Correlated] = {}
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Return the surrogate's mean."""
-        if x.device not in self._fitted:
-            earlier, targets = self._x.to(x.device), self._targets.to(x.device)
-            own = moved(copy.copy(self._surrogate), x.device)
-            self._fitted[x.device] = own.fit(earlier, targets)
-        return self._fitted[x.device].posterior(x)[0]
+        """Return the surrogate's mean, `B x *shape` to `B`."""
+        return self._on(x.device).posterior(x)[0]
+
+    def belief(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map encodings (`B x *shape`) to mean and relative deviation, `B` each."""
+        mean = self(x)
+        return mean, torch.ones_like(mean)
+
+    def surrogate(self) -> AdaptedSurrogate:
+        """Return a new surrogate that starts from this belief."""
+        correlation = self._on(self._x.device).correlation
+        return AdaptedSurrogate(self.space, self, BETWEEN, correlation)
+
+    def _on(self, device: torch.device) -> Correlated:
+        """Return the surrogate on a device, fitted there."""
+        if device not in self._fitted:
+            own = moved(copy.copy(self._surrogate), device)
+            self._fitted[device] = own.fit(self._x.to(device), self._targets.to(device))
+        return self._fitted[device]
 
 
 class InformedSurrogate:
@@ -208,9 +227,9 @@ def informed(surrogate: Surrogate, priors: Sequence[Prior]) -> Surrogate:
     adaptive = [prior.surrogate() for prior in priors if isinstance(prior, AdaptivePrior)]
     if not adaptive:
         return InformedSurrogate(surrogate, priors) if priors else surrogate
-    space, residual = adaptive[0].space, adaptive[0].residual
+    first = adaptive[0]
     others = [
-        AdaptedSurrogate(space, Plain(prior), residual)
+        AdaptedSurrogate(first.space, Plain(prior), first.residual, first.correlation)
         for prior in priors
         if not isinstance(prior, AdaptivePrior)
     ]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from naslib_diffusion.spaces.base import AtomBlock, Space, UniformBlock
 from naslib_diffusion.spaces.sampling import sample_some
+from naslib_diffusion.surrogates.correlation import Correlation
 from naslib_diffusion.surrogates.posterior import (
     MATERN,
     Posterior,
@@ -96,6 +97,14 @@ class ProductGaussianProcess:
     def noisy(self) -> bool:
         """Whether the fitted noise is more than what a rough objective without noise leads to."""
         return self._noise > NOISY
+
+    @property
+    def correlation(self) -> Correlation:
+        """How alike architectures are, by the fitted parameters."""
+        assert self._theta is not None
+        maps, variances = self._maps, self._kernel_of.variances(self._theta)[:-1]
+        shares = tuple((variances / variances.sum()).tolist())
+        return Correlation(lambda x: [x.flatten(1) @ m.to(x) for m in maps], shares, MATERN)
 
     def fantasize(self, x: Tensor) -> Self:
         """Return a copy that takes `x` (`B x *shape`) as observed at its posterior mean."""

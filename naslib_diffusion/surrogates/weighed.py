@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from naslib_diffusion.runtime.moving import moved
-from naslib_diffusion.surrogates.adapted import AdaptedSurrogate, Belief
+from naslib_diffusion.surrogates.adapted import AdaptedSurrogate, Belief, mixed
 from naslib_diffusion.surrogates.base import Surrogate
+from naslib_diffusion.surrogates.correlation import Correlation
 
 NONE, ALONE = 0.1, 0.02
 """What is expected beforehand: that no belief holds, and that one does where their mean does not.
@@ -97,10 +98,7 @@ class WeighedSurrogate:
         told = [own.posterior(x) for own in self._predictors]
         means = torch.stack([mean for mean, _ in told])
         variances = torch.stack([deviation.square() for _, deviation in told])
-        weights = self._weights.to(means)[:, None]
-        mean = (weights * means).sum(0)
-        spread = (weights * (variances + (means - mean).square())).sum(0)
-        return mean, spread.clamp(min=1e-10).sqrt()
+        return mixed(self._weights.to(means), means, variances)
 
     def fantasize(self, x: Tensor) -> Self:
         """Return a copy that takes `x` (`B x *shape`) as observed at its posterior mean.
@@ -122,10 +120,15 @@ class WeighedSurrogate:
 def _hypotheses(adapted: Sequence[AdaptedSurrogate]) -> list[AdaptedSurrogate]:
     """Return a surrogate for each hypothesis: the mean, each alone, none."""
     first = adapted[0]
-    nothing = AdaptedSurrogate(first.space, Nothing(), replace(first.residual, variance=1.0))
     if len(adapted) == 1:
-        return [first, nothing]
-    mean = Mean(tuple(own.belief for own in adapted))
-    variance = sum(own.residual.variance for own in adapted) / len(adapted)
-    together = AdaptedSurrogate(first.space, mean, replace(first.residual, variance=variance))
-    return [together, *adapted, nothing]
+        together, alone = first, []
+    else:
+        mean = Mean(tuple(own.belief for own in adapted))
+        variance = sum(own.residual.variance for own in adapted) / len(adapted)
+        residual = replace(first.residual, variance=variance)
+        correlation = Correlation.mean([own.correlation for own in adapted])
+        together = AdaptedSurrogate(first.space, mean, residual, correlation)
+        alone = list(adapted)
+    residual = replace(first.residual, variance=1.0)
+    nothing = AdaptedSurrogate(first.space, Nothing(), residual, together.correlation)
+    return [together, *alone, nothing]

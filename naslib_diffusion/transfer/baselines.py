@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from naslib_diffusion.runtime.threads import one_thread
 from naslib_diffusion.transfer.dataset import features_of
-from naslib_diffusion.transfer.images import ImageSet
+from naslib_diffusion.transfer.image_set import ImageSet
 
 CHANCE = "chance (the most frequent class)"
 PIXELS = "logistic regression on pixels"

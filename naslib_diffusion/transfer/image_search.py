@@ -17,7 +17,7 @@ from naslib_diffusion.runs.trials import Evaluation, TrialLog, read_trials
 from naslib_diffusion.search import Search
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.surrogates.prior import Prior
-from naslib_diffusion.transfer.images import ImageSet
+from naslib_diffusion.transfer.image_set import ImageSet
 from naslib_diffusion.transfer.recipe import Recipe
 from naslib_diffusion.transfer.training import train_cell
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.spaces.equality import structure, whole
-from naslib_diffusion.surrogates import make_surrogate
+from naslib_diffusion.surrogates import gaussian_process
 from naslib_diffusion.surrogates.prior import EarlierSearch, Prior
 from naslib_diffusion.tables import Direction, TableError, load_table
 from naslib_diffusion.transfer.dataset import describe, has_image_encoder, image_encoder
@@ -21,7 +21,7 @@ from naslib_diffusion.transfer.untrained import buildable
 from naslib_diffusion.transfer.zero_cost import ZeroCost, shipped_file
 
 if TYPE_CHECKING:
-    from naslib_diffusion.transfer.images import ImageSet
+    from naslib_diffusion.transfer.image_set import ImageSet
 
 IMAGES = SHIPPED / "images.safetensors"
 """What cells do on small image data sets; see `task_kernel`."""
@@ -148,4 +148,4 @@ def _load(name: str, space: Space[Any], direction: Direction) -> Prior:
         raise ValueError(str(error)) from None
     sign = 1 if direction == "maximize" else -1
     values = [sign * value for value in table.values.tolist()]
-    return EarlierSearch(make_surrogate("gp", space), space, table.archs, values)
+    return EarlierSearch(gaussian_process(space), space, table.archs, values)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from naslib_diffusion.transfer.augment import mirror_is_harmless, usual_crop
-from naslib_diffusion.transfer.images import ImageSet
+from naslib_diffusion.transfer.image_set import ImageSet
 
 Preset = Literal["quick", "standard", "paper"]
 

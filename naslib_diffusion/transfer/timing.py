@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from naslib_diffusion.runtime.threads import threads
 from naslib_diffusion.spaces import NASBench201
-from naslib_diffusion.transfer.images import ImageSet
+from naslib_diffusion.transfer.image_set import ImageSet
 from naslib_diffusion.transfer.recipe import Recipe
 from naslib_diffusion.transfer.training import time_step
 

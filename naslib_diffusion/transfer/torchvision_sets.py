@@ -10,7 +10,8 @@ import torch
 from tqdm import tqdm
 
 from naslib_diffusion.transfer.image_folders import ImageError
-from naslib_diffusion.transfer.images import ImageSet, check_memory, square, usual_size
+from naslib_diffusion.transfer.image_set import ImageSet
+from naslib_diffusion.transfer.images import check_memory, square, usual_size
 
 DATASETS: dict[str, Callable[[Any, str, bool], Any]] = {
     "cifar10": lambda sets, root, new: sets.CIFAR10(root, train=True, download=new),

@@ -23,7 +23,7 @@ from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.nasbench201 import Cell
 from naslib_diffusion.spaces.nasbench201_network import CellNetwork
 from naslib_diffusion.transfer.augment import augment
-from naslib_diffusion.transfer.images import ImageSet
+from naslib_diffusion.transfer.image_set import ImageSet
 from naslib_diffusion.transfer.recipe import Recipe
 
 KEY = "naslib_diffusion_cell"

@@ -19,7 +19,7 @@ from naslib_diffusion.search.pareto import ParetoSearch
 from naslib_diffusion.search.scalarisation import chebyshev, random_weights
 from naslib_diffusion.search.search import Search
 from naslib_diffusion.search.trials import Prediction
-from naslib_diffusion.surrogates import Surrogate, make_surrogate
+from naslib_diffusion.surrogates import Surrogate, gaussian_process, make_surrogate
 from naslib_diffusion.surrogates.multiobjective import MAX_OBJECTIVES
 from naslib_diffusion.surrogates.prior import EarlierSearch, Prior
 
@@ -105,7 +105,7 @@ def earlier(
         history = read_history(trials, codec, directions)
         for i, column in enumerate(zip(*history.values, strict=True)):
             if any(value == value for value in column):  # noqa: PLR0124 - not all NaN
-                surrogate = make_surrogate("gp", codec.space)
+                surrogate = gaussian_process(codec.space)
                 found[i].append(EarlierSearch(surrogate, codec.space, history.archs, column))
     return tuple(map(tuple, found)) if any(found) else ()
 

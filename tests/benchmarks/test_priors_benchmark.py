@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from naslib_diffusion.benchmarks.priors import kernel_studies
 from naslib_diffusion.benchmarks.priors import priors as measured
 
 from naslib_diffusion.spaces import NASBench201
@@ -47,3 +48,32 @@ def test_the_command_names_what_it_needs():
     done = CliRunner().invoke(measured.main, ["--task", "cifar10_test_200"], env={})
     assert done.exit_code == 2
     assert "--data" in done.output
+
+
+NAN = float("nan")
+GRIDS = {"block": [16, 32, 64], "padding": [0, 1]}
+FAST = {(16, 0): 8.0, (32, 0): 2.0, (64, 0): NAN, (16, 1): 4.0, (32, 1): 1.0}
+
+
+def test_slowdown_of_a_kernel():
+    table = kernel_studies.Kernel(GRIDS, FAST)
+    found = table.slowdowns([(64, 0), (16, 0), (32, 0), (16, 0), (32, 1)])
+    assert found == pytest.approx(np.log([3, 8, 2, 2, 1]))  # the median before anything ran
+    assert table.setting(table.params((64, 0))) == (64, 0)
+
+
+def test_mean_rank_of_two_cards():
+    one = kernel_studies.Kernel(GRIDS, FAST)
+    other = kernel_studies.Kernel(GRIDS, {**FAST, (32, 0): 1.0, (32, 1): 30.0})
+    order = kernel_studies.by_mean_rank([one, other])
+    assert order[0] == (32, 0)
+    assert order[-1] == (64, 0)  # it fails on both
+
+
+def test_an_earlier_study_has_failures_too():
+    many = {(i, i % 2): NAN if i % 10 == 0 else 1.0 + i for i in range(200)}
+    table = kernel_studies.Kernel({"block": list(range(200)), "padding": [0, 1]}, many)
+    trials = kernel_studies.earlier_study(table, "seed").trials
+    assert len({tuple(t.params.items()) for t in trials}) == kernel_studies.EARLIER
+    assert any(t.state.name == "FAIL" for t in trials)
+    assert all(t.value == many[table.setting(t.params)] for t in trials if t.values)

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from naslib_diffusion import GuidedGenerator
-from naslib_diffusion.spaces import Categorical, MobileNetV3, ProductSpace, Real
+from naslib_diffusion.optimize.maximize import Maximizer
+from naslib_diffusion.spaces import GPT, Categorical, MobileNetV3, ProductSpace, Real
 from naslib_diffusion.spaces.batches import Batch, Batches
 from naslib_diffusion.spaces.fixed import Fixed
 from naslib_diffusion.testing import SpaceTestCase
@@ -83,3 +84,24 @@ def test_batches_encode_side_by_side():
     x = batches.encode([batch])
     assert x.shape == (1, 2, 6)
     torch.testing.assert_close(x[0], space.encode(batch.members))
+
+
+def test_vast_unions_are_fixed_without_being_listed():
+    """Of the 1.9e12 transformers those of width 768 with 12 layers, the first one of ratio 2."""
+    space = GPT("s")
+    fixed = Fixed(space, {2: 1.0, 5: 1.0, 6: 1.0})
+    assert fixed.size == 2 * 9**12 // 3
+    archs = fixed.sample(50, torch.Generator().manual_seed(0))
+    assert {(a.width, len(a.ratios), a.ratios[0]) for a in archs} == {(768, 12, 2)}
+    other = space.encode(space.sample(50, torch.Generator().manual_seed(1)))
+    assert all(map(fixed.is_valid, fixed.decode(other)))
+    assert fixed.decode(fixed.encode(archs)) == archs
+    with pytest.raises(ValueError, match="no architecture of space 'gpt-s' has columns 3"):
+        Fixed(space, {3: 1.0, 4: 1.0})
+
+
+def test_vast_unions_in_batches_are_maximised():
+    space = Batches(GPT("s"), 2)
+    found = Maximizer(space, seed=0)(lambda x: -x[..., 2].sum(1) - x[..., 5].sum(1))
+    (best,) = found.archs
+    assert all(arch.width < 768 and len(arch.ratios) < 12 for arch in best.members)

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -143,6 +143,7 @@ def test_there_are_networks_of_sixty_million(scale):
     assert all(59e6 <= space.cost(arch, "params") <= 60e6 for arch in archs)
 
 
+@settings(max_examples=10)
 @given(transformers())
 def test_costs_are_sums_over_the_atoms_of_the_law(arch):
     """What the parts of the union say, found by the atoms of the encoding, is the cost."""
@@ -161,7 +162,7 @@ def test_costs_are_sums_over_the_atoms_of_the_law(arch):
         assert totals == [SPACE.cost(arch, name)]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_networks_have_the_costs_that_the_space_tells(seed):
     space = GPT("s", vocabulary=100, context=16)
     (arch,) = space.sample(1, torch.Generator().manual_seed(seed))

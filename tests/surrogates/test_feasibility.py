@@ -55,9 +55,8 @@ def test_one_label_only_is_no_error() -> None:
 def test_constraints_with_values_are_modelled_by_their_values() -> None:
     space = ProductSpace([Real(0, 1), Real(0, 1)])
     x = points(20, dim=2)
-    model = Feasibility.fit(
-        make_surrogate("gp", space), x, [[v] for v in (x[:, 0] - 0.5).tolist()]
-    )
+    rows = (x[:, :1] - 0.5).tolist()
+    model = Feasibility.fit(make_surrogate("gp", space), x, rows)
     assert model is not None
     low, high = model(torch.tensor([[0.2, 0.5], [0.8, 0.5]], dtype=torch.double)).tolist()
     assert low > math.log(0.9) > math.log(0.1) > high

@@ -18,6 +18,7 @@ from naslib_diffusion.spaces import (
     ProductSpace,
     Real,
 )
+from naslib_diffusion.spaces.subset import Subset
 from naslib_diffusion.surrogates import (
     GaussianProcess,
     NeuralEnsemble,
@@ -253,7 +254,9 @@ def test_the_model_of_many_observations_is_bounded():
 
 
 def test_spaces_get_the_process_that_fits_them():
-    assert isinstance(make_surrogate("gp", MIXED), ProductGaussianProcess)
+    some = Subset(MIXED, MIXED.sample(20, torch.Generator().manual_seed(0)))
+    for space in (MIXED, some):
+        assert isinstance(make_surrogate("gp", space), ProductGaussianProcess)
     for space in (NASBench201(), MobileNetV3(), NASBenchGraph()):
         assert not is_product(space)
         assert isinstance(make_surrogate("gp", space), GaussianProcess)

@@ -6,7 +6,7 @@ import torch
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.surrogates import GaussianProcess
 from naslib_diffusion.surrogates.adapted import AdaptedSurrogate, Residual
-from naslib_diffusion.surrogates.prior import InformedSurrogate, informed
+from naslib_diffusion.surrogates.prior import EarlierSearch, InformedSurrogate, informed
 from naslib_diffusion.surrogates.weighed import ALONE, NONE, WeighedSurrogate
 from naslib_diffusion.testing import SurrogateTestCase
 
@@ -90,7 +90,20 @@ def test_unit_and_shift_of_the_objective_do_not_matter():
     assert a.weights == pytest.approx(b.weights, abs=1e-6)
 
 
+def earlier(sign=1.0):
+    values = (sign * Count(3)(X)).tolist()
+    return EarlierSearch(GaussianProcess(SPACE), SPACE, CELLS, values)
+
+
+def test_an_earlier_search_that_misleads_loses_its_weight():
+    right, wrong = (informed(GaussianProcess(SPACE), [earlier(sign)]) for sign in (1.0, -1.0))
+    y = Count(3)(X[:8])
+    assert right.fit(X[:8], y).weights[-1] < 0.1
+    assert wrong.fit(X[:8], y).weights[-1] > 0.9
+
+
 def test_which_priors_are_weighed_and_how():
+    assert isinstance(weighed(earlier()), WeighedSurrogate)
     assert isinstance(weighed(Count(3), lambda x: x[:, 1, 2]), WeighedSurrogate)
     assert isinstance(weighed(lambda x: x[:, 1, 2]), InformedSurrogate)
     assert isinstance(weighed(), GaussianProcess)

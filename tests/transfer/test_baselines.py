@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from naslib_diffusion.transfer.baselines import CHANCE, FEATURES, PIXELS, baselines
-from naslib_diffusion.transfer.images import ImageSet
+from naslib_diffusion.transfer.image_set import ImageSet
 
 
 class Corner(nn.Module):

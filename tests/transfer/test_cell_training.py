@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.nasbench201_network import live_edges
 from naslib_diffusion.transfer import CellNetwork, Recipe, load_cell, train_cell
-from naslib_diffusion.transfer.images import ImageSet
+from naslib_diffusion.transfer.image_set import ImageSet
 from naslib_diffusion.transfer.training import check_export
 
 SPACE = NASBench201()

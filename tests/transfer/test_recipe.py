@@ -5,7 +5,7 @@ import torch
 
 from naslib_diffusion.transfer import Recipe, recipe_for
 from naslib_diffusion.transfer.augment import augment, mirror_is_harmless, usual_crop
-from naslib_diffusion.transfer.images import ImageSet
+from naslib_diffusion.transfer.image_set import ImageSet
 from naslib_diffusion.transfer.recipe import PRESETS, usual_batch
 from naslib_diffusion.transfer.timing import Remaining, measure_pace, spoken
 

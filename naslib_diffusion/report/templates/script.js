@@ -1,8 +1,10 @@
 "use strict";
-// Sorts tables by a click on a heading, and copies architectures. The page is whole without it.
+// Sorts tables by a click on a heading, hides curves, and copies architectures. The page is whole
+// without it.
 function key(cell) {
-  const number = Number(cell.textContent.trim().replace(/[,%]/g, ""));
-  return cell.textContent.trim() !== "" && !Number.isNaN(number) ? number : null;
+  const text = (cell.dataset.sort ?? cell.textContent).trim();
+  const number = Number(text.replace(/[,%]/g, ""));
+  return text !== "" && !Number.isNaN(number) ? number : null;
 }
 function compare(one, other) {
   const [a, b] = [key(one), key(other)];
@@ -25,6 +27,15 @@ for (const table of document.querySelectorAll("table.sortable")) {
     button.append(...heading.childNodes);
     button.addEventListener("click", () => sort(table, heading, column));
     heading.append(button);
+  });
+}
+for (const button of document.querySelectorAll("[data-method]")) {
+  button.addEventListener("click", () => {
+    const shown = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", shown);
+    const ids = ["line", "band"].map((part) => `[id$="-m${button.dataset.method}-${part}"]`);
+    for (const part of document.querySelectorAll(ids.join(", ")))
+      part.style.display = shown ? "inline" : "none";
   });
 }
 for (const arch of document.querySelectorAll(".arch")) {

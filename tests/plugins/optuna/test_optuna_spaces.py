@@ -32,6 +32,7 @@ SPACES = [
     NASBenchGraph(),
     POINTS,
     Subset(CELLS, list({CELLS.canonical(c): c for c in SAMPLE}.values())),
+    Subset(POINTS, POINTS.sample(50, torch.Generator().manual_seed(0))),
 ]
 
 
