@@ -48,7 +48,7 @@ class _Fit:
 
 
 @click.command()
-@table_options
+@table_options("--data", "--api-file")
 @click.option(
     "-n",
     "number",

@@ -96,8 +96,12 @@ resume_option = click.option(
 quiet_option = click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 
 
-def table_options(command: F, *, file_name: Sequence[str] = ("--data", "--api-file")) -> F:
-    """Add the options that name a table; `file_name` are the names of a benchmark's own file."""
+def table_options(*files: str) -> Callable[[F], F]:
+    """Return a decorator that adds the options which name a table.
+
+    Args:
+        files: names of the option for files of a benchmark: --data, where that is not the images.
+    """
     options = [
         click.option(
             "--benchmark",
@@ -151,7 +155,7 @@ def table_options(command: F, *, file_name: Sequence[str] = ("--data", "--api-fi
             "and size (exact).  [default: isomorphic, if their rows of the table agree]",
         ),
         click.option(
-            *file_name,
+            *files,
             "api_file",
             metavar="PATH",
             type=click.Path(path_type=Path),
@@ -160,9 +164,12 @@ def table_options(command: F, *, file_name: Sequence[str] = ("--data", "--api-fi
         ),
     ]
 
-    for option in reversed([*options, within_option]):
-        command = option(command)
-    return command
+    def add(command: F) -> F:
+        for option in reversed([*options, within_option]):
+            command = option(command)
+        return command
+
+    return add
 
 
 def make_space(name: str) -> Space[Any]:

@@ -21,7 +21,7 @@ from naslib_diffusion.commands.table_run import check_priors, run_search
 
 
 @click.command()
-@table_options
+@table_options("--data", "--api-file")
 @click.option(
     "--budget",
     metavar="N",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +106,7 @@ def image_options(command: Any) -> Any:
 
 
 @click.command()
-@partial(table_options, file_name=["--api-file"])  # `--data` names images here
+@table_options("--api-file")
 @image_options
 @click.option(
     "--prior",
