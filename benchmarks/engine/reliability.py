@@ -205,7 +205,11 @@ def _tensors(out: Path) -> object:
 
 @click.command()
 @click.option(
-    "--kills", type=click.IntRange(min=1), default=50, show_default=True, help="Of each command."
+    "--kills",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="How many times to kill each command.",
 )
 @click.option("--only", metavar="NAME", multiple=True, help="Commands to kill.  [default: all]")
 @out_option
