@@ -209,7 +209,7 @@ def _tensors(out: Path) -> object:
     type=click.IntRange(min=1),
     default=50,
     show_default=True,
-    help="How many times to kill the program.",
+    help="How many times to kill each command.",
 )
 @click.option("--only", metavar="NAME", multiple=True, help="Commands to kill.  [default: all]")
 @out_option
