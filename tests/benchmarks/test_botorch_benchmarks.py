@@ -62,7 +62,7 @@ def test_page_of_a_measurement_holds_all_of_it():
     page = render_bench("A < B", "how", b"PNG", [{"task": "x", "p": "0.01"}])
     assert "<h1>A &lt; B</h1>" in page
     assert "data:image/png;base64,UE5H" in page
-    assert '<td class="text">0.01</td>' in page
+    assert '<td class="text" data-name="p">0.01</td>' in page
     assert "http" not in page.replace("http-equiv", "")
 
 
