@@ -266,7 +266,14 @@ def _announce(job: _Job, folder: RunFolder) -> None:
 def _run(job: _Job, folder: RunFolder, quiet: bool) -> Results:
     """Run the search; on Ctrl-C say what is saved."""
     from naslib_diffusion.commands.terminal import Progress
-    from naslib_diffusion.runs import PredictionLog, Results, TrialLog, read_predictions, run
+    from naslib_diffusion.runs import (
+        PredictionLog,
+        Results,
+        TrialLog,
+        read_predictions,
+        read_trials,
+        run,
+    )
 
     start, settings = time.perf_counter(), job.settings
     with (
@@ -284,8 +291,9 @@ def _run(job: _Job, folder: RunFolder, quiet: bool) -> Results:
             trials = run(settings, job.table, job.saved, record, job.prior)
         except KeyboardInterrupt:
             total = settings.budget * settings.seeds
+            done = len(read_trials(folder.trials))  # the bar may be one behind
             raise Interrupted(
-                f"{progress.done} of {total} evaluations are saved in {folder.trials}; "
+                f"{done} of {total} evaluations are saved in {folder.trials}; "
                 f"go on with: naslib-diffusion search --out {folder.path} --resume"
             ) from None
     seconds = time.perf_counter() - start

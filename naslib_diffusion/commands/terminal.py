@@ -29,7 +29,6 @@ class Progress:
         self._sign = 1 if table.direction == "maximize" else -1
         self._seed: int | None = None
         self._best = 0.0
-        self.done = done
         self._bar = tqdm(
             total=settings.budget * settings.seeds,
             initial=done,
@@ -47,7 +46,6 @@ class Progress:
         if evaluation.seed != self._seed or better:
             self._seed, self._best = evaluation.seed, evaluation.value
             self._bar.set_postfix_str(f"seed {self._seed}, best {self._best:.6g}", refresh=False)
-        self.done += 1
         self._bar.update()
 
     def __enter__(self) -> Self:
