@@ -79,7 +79,7 @@ def test_analog_agrees_with_the_published_test_accuracy(published):
 def test_unknown_and_unavailable_benchmarks_say_what_there_is(monkeypatch, tmp_path):
     with pytest.raises(TableError, match=r"unknown benchmark 'x'; known: nasbench201/{cifar10,"):
         benchmark("x")
-    with pytest.raises(TableError, match="needs the data file of its API"):
+    with pytest.raises(TableError, match=r"needs its data file or folder \(--data\)"):
         benchmark("nats-bench/cifar10")
     with pytest.raises(TableError, match="takes no file"):
         benchmark("nasbench201/cifar10", api_file=tmp_path)
