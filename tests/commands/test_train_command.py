@@ -106,7 +106,9 @@ def test_mistakes(run, out, tmp_path):
     fails(run("train", "--out", out, "--steps", 0), "--steps")
     fails(run("train", "--out", out, "--device", "tpux"), "'tpux' is not a device")
     if not torch.cuda.is_available():
-        fails(run("train", "--out", out, "--device", "cuda"), "there is no GPU that PyTorch can use")
+        fails(
+            run("train", "--out", out, "--device", "cuda"), "there is no GPU that PyTorch can use"
+        )
     fails(run("train"), "--out")
     assert not out.exists()
 

