@@ -25,9 +25,6 @@ DOUBT_COST = 1.0
 PSEUDO = 0.3
 """Sum of squares of one pseudo-observation, which keeps the unit of few targets sane."""
 
-LEAST_WEIGHT = 0.01
-"""Ways to relate to a belief that are less likely than this are left out."""
-
 MAX_OBSERVATIONS = 300
 """More observations than this are thinned out (see `thin`): time and memory stay bounded."""
 
@@ -79,8 +76,8 @@ class _Ways:
         return _Ways(doubt, logits, torch.zeros_like(doubt), torch.ones_like(doubt))
 
     def likely(self) -> _Ways:
-        """Leave out what is hardly likely."""
-        kept = self.weights >= LEAST_WEIGHT
+        """Return the most likely way alone: mixing it with others makes searches slower."""
+        kept = self.logits.argmax().view(1)
         return _Ways(*(values[kept] for values in vars(self).values()))
 
     @property
@@ -93,9 +90,10 @@ class AdaptedSurrogate:
     """Gaussian process around a belief: `y = shift + unit * (mean(x) + deviation(x) * e(x))`.
 
     Shift and unit have closed forms (restricted likelihood). How much the residual `e` varies is
-    averaged over by evidence (`DOUBTS`). So one observation says nothing yet, two say a little,
-    and a task that hardly follows the belief is modelled almost as one without. What may be wrong
-    altogether is weighed against other beliefs, or none, by its evidence; see `WeighedSurrogate`.
+    chosen by evidence (`DOUBTS`), which before the first observation is averaged over. So one
+    observation says nothing yet, two say a little, and a task that hardly follows the belief is
+    modelled almost as one without. What may be wrong altogether is weighed against other beliefs,
+    or none, by its evidence; see `WeighedSurrogate`.
 
     Args:
         space: of the encodings.
