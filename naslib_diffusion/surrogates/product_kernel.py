@@ -36,6 +36,8 @@ VARIANCE_PRIOR = 0.0, 1.0
 """Mean and deviation of log(variance) of either part of the kernel; targets are standardised."""
 NOISE_PRIOR = -4.0, 1.0
 """Mean and deviation of log(noise variance)."""
+QUIET = 4.0
+"""That deviation below the mean: objectives without any noise are common, very noisy ones rare."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +118,13 @@ class ProductKernel:
         mean, deviation = torch.tensor(rows, dtype=torch.double).T
         return mean, deviation
 
+    def spread(self, theta: Tensor) -> Tensor:
+        """Return the deviations of the prior on the side of the mean where `theta` is."""
+        mean, deviation = self.prior()
+        below = deviation.clone()
+        self._split(below)["noise"].fill_(QUIET)
+        return torch.where(theta < mean, below, deviation)
+
     def start(self, x: Tensor, y: Tensor) -> Tensor:
         """Return where to start: prior means, and choices placed by their mean target."""
         theta, _ = self.prior()
@@ -163,7 +172,7 @@ def maximize_posterior(kernel: ProductKernel, x: Tensor, y: Tensor) -> Tensor:
         x: encodings, `n x D`.
         y: targets, `n`.
     """
-    mean, deviation = kernel.prior()
+    mean, _ = kernel.prior()
 
     def loss(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         theta = torch.from_numpy(values.copy()).requires_grad_()
@@ -174,6 +183,7 @@ def maximize_posterior(kernel: ProductKernel, x: Tensor, y: Tensor) -> Tensor:
         value, by_maps, by_variances = fit
         outputs, slopes = [*maps, variances], [*by_maps, by_variances]
         (gradient,) = torch.autograd.grad(outputs, theta, slopes)
+        deviation = kernel.spread(theta.detach())
         off = (theta.detach() - mean) / deviation
         return value + 0.5 * float(off.square().sum()), (gradient + off / deviation).numpy()
 
