@@ -6,6 +6,7 @@ All of it happens on encodings, by walking on a graph of what was spent (see `sp
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,6 +26,8 @@ FINER, FINEST = 8, 2**18
 """How much finer a graph is made to draw from where the window is narrow, and where that ends."""
 CELLS = 2**22
 """Transitions times rows that are looked at together, to bound memory."""
+PRECISION = 1e-3
+"""To what share the nearest sums are told where a window has none."""
 BEAMS = (1, 16, 256)
 """How many of the nearest paths are looked at for one in the window, as long as there is none."""
 
@@ -90,6 +93,34 @@ class Budget:
         """A law of at least all that is in the window: few paths are not in it."""
         kept = [block for block in self._all if isinstance(block, UniformBlock)]
         return (*kept, _paths(self._decisions, self._drawn))
+
+    def around(self) -> tuple[float, float]:
+        """Return, to a thousandth, the nearest sums below and above a window that has none.
+
+        Of one cost; not finite where there is none on that side.
+        """
+        least, most = (float(end[0]) for end in self._decisions.extremes())
+        fixed = float(self.low[0]) - least
+        below = self._nearest_sum(float(self._inner.at_least[0]), least)
+        above = self._nearest_sum(float(self._inner.at_most[0]), most)
+        return below + fixed, above + fixed
+
+    def _nearest_sum(self, bound: float, end: float) -> float:
+        """Return the sum nearest to a bound on the side of an extreme, from which on there is one.
+
+        Not finite if the extreme is on the other side of the bound.
+        """
+        side = -1 if end == self._decisions.extremes()[0][0] else 1
+        if side * (end - bound) < 0 or not math.isfinite(bound):
+            return side * math.inf
+        near, far = bound, end
+        while abs(far - near) > PRECISION * abs(far):
+            middle = (near + far) / 2
+            least, most = sorted((bound, middle))
+            window = Window(np.array([least]), np.array([most]))
+            met = spending(self._decisions, window, EDGES) is not None
+            near, far = (near, middle) if met else (middle, far)
+        return far
 
     @property
     def count(self) -> int:

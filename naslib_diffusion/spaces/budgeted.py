@@ -215,7 +215,18 @@ class Budgeted(View[A]):
         bounds = zip(self.windows, self._budget.low, self._budget.high, strict=True)
         listed = "; ".join(f"{name}: {low:,.15g} to {high:,.15g}" for name, low, high in bounds)
         none = "no architecture was found" if self._budget.graph else "there is no architecture"
-        return f"{none} of {self.space.name} with {self._described}; it has {listed}"
+        return f"{none} of {self.space.name} with {self._described}; it has {listed}{self._gap}"
+
+    @property
+    def _gap(self) -> str:
+        """Say which costs are nearest to a window that lies between others."""
+        if len(self.windows) > 1 or self._budget.graph is not None:
+            return ""
+        below, above = self._budget.around()
+        if not (math.isfinite(below) and math.isfinite(above)):
+            return ""
+        nearest = (f"{float(f'{cost:.4g}'):,.15g}" for cost in (below, above))
+        return f", but none between about {' and '.join(nearest)}"
 
 
 def within(space: Space[A], windows: Windows) -> Space[A]:

@@ -56,6 +56,13 @@ def test_sizes(scale, layers, columns):
     assert SPACES[f"gpt-{scale}"]().name == space.name == f"gpt-{scale}"
 
 
+def test_a_window_between_the_costs_of_two_widths_names_the_nearest():
+    with pytest.raises(ValueError, match=r"none between about 66,9[0-9]+,000 and 108,[0-9]+,000"):
+        Budgeted(SPACE, "params", at_least=68e6, at_most=100e6)
+    with pytest.raises(ValueError, match=r"it has params: 22,747,392 to 162,250,752$"):
+        Budgeted(SPACE, "params", at_most=1e6)
+
+
 @given(transformers())
 def test_round_trips(arch):
     assert SPACE.is_valid(arch)
