@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 from tqdm import tqdm
 
+from naslib_diffusion.runtime.closing import Closing
 from naslib_diffusion.runtime.text import printable
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ MIN_WIDTH = 120
 """Width of tables that go to a file or a pipe, where there is no terminal to fit."""
 
 
-class Progress:
+class Progress(Closing):
     """A progress bar over all evaluations on stderr, with the incumbent of the present seed."""
 
     def __init__(self, settings: Settings, table: Table[Any], done: int, quiet: bool) -> None:
@@ -48,15 +48,8 @@ class Progress:
             self._bar.set_postfix_str(f"seed {self._seed}, best {self._best:.6g}", refresh=False)
         self._bar.update()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End the bar."""
         self._bar.close()
 
 

@@ -6,11 +6,11 @@ import json
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 from naslib_diffusion.runs.settings import Settings
 from naslib_diffusion.runs.trials import Evaluation, read_trials
+from naslib_diffusion.runtime.closing import Closing
 from naslib_diffusion.runtime.files import read_json, write_atomically
 from naslib_diffusion.runtime.locks import Busy, claimed
 
@@ -26,7 +26,7 @@ class Stored(Protocol):
         """Return a dictionary for JSON."""
 
 
-class RunFolder:
+class RunFolder(Closing):
     """Where a run keeps its trials, predictions, settings, summary and report.
 
     A context manager: from `start` or `stored` until its end no other process can use the folder.
@@ -90,15 +90,8 @@ class RunFolder:
         except Busy as error:
             raise RunError(str(error)) from None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Let other processes use the folder."""
         self._claim.close()
 
     def refuse_used(self) -> None:

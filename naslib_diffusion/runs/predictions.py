@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from naslib_diffusion.runs.trials import Evaluation
+from naslib_diffusion.runtime.closing import Closing
 from naslib_diffusion.runtime.logs import RowLog, read_rows
 from naslib_diffusion.search.trials import Prediction
 
@@ -25,7 +24,7 @@ class Forecast:
     deviation: float
 
 
-class PredictionLog:
+class PredictionLog(Closing):
     """Appends predictions to a file as soon as they are made; a context manager.
 
     The file goes with the report. A run needs it neither to go on nor to be repeated, so that one
@@ -45,15 +44,8 @@ class PredictionLog:
             e, p = evaluation, prediction
             self._rows.append((e.seed, e.step, repr(p.mean), repr(p.deviation)))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._rows.close()
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from naslib_diffusion.runtime.closing import Closing
 from naslib_diffusion.runtime.logs import RowLog, read_rows
 
 COLUMNS = ("seed", "step", "arch", "value")
@@ -22,7 +21,7 @@ class Evaluation:
     value: float
 
 
-class TrialLog:
+class TrialLog(Closing):
     """Appends evaluations to a file; see `RowLog`."""
 
     def __init__(self, path: Path) -> None:
@@ -33,15 +32,8 @@ class TrialLog:
         e = evaluation
         self._rows.append((e.seed, e.step, e.arch, repr(e.value)))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._rows.close()
 
 

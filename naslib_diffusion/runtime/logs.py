@@ -8,9 +8,8 @@ import io
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from naslib_diffusion.runtime.closing import Closing
 from naslib_diffusion.runtime.files import read_bounded, write_atomically
 
 MAX_LOG = 2**26
@@ -20,7 +19,7 @@ Head = Sequence[Sequence[str]]
 """The rows with which a log starts; the last one names its columns."""
 
 
-class RowLog:
+class RowLog(Closing):
     """A CSV file to which rows are appended, each whole and on the disk before the next is begun.
 
     Opening it makes the file if there is none, and cuts off, on the disk too, what a crash left of
@@ -52,17 +51,6 @@ class RowLog:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def read_rows(path: Path, head: Head) -> list[list[str]]:

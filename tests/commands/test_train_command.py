@@ -11,26 +11,12 @@ import time
 import pytest
 import torch
 
-from naslib_diffusion import cli
 from naslib_diffusion.diffusion import ScoreNetwork
 from naslib_diffusion.diffusion.checkpoint import read_header
 from naslib_diffusion.spaces import NASBench201
 
 SPACE = NASBench201()
 QUICK = ("--steps", 5, "--batch-size", 16, "--measure", 0)
-
-
-@pytest.fixture
-def run(capsys):
-    """Run a command in this process; return exit code, stdout and stderr."""
-
-    def call(*args):
-        with pytest.raises(SystemExit) as stop:
-            cli.main([str(arg) for arg in args])
-        captured = capsys.readouterr()
-        return stop.value.code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture
