@@ -42,14 +42,14 @@ class Model:
 
     Attributes:
         surrogate: of the objective, on the scale below.
-        scale: maps values of the objective to the surrogate's targets.
+        scales: map values to the surrogate's targets, one for each objective.
         best: target to improve on; None while no trial is feasible.
         feasibility: of constraints and failures; None if nothing was ever violated.
         acquisition: one of `ACQUISITIONS`.
     """
 
     surrogate: Surrogate
-    scale: ObjectiveScale
+    scales: tuple[ObjectiveScale, ...]
     best: float | None
     feasibility: Feasibility | None
     acquisition: str = "logei"
@@ -67,10 +67,12 @@ class Model:
 
     def predict(self, x: Tensor, guide: Guide) -> tuple[Prediction, ...]:
         """Return what is expected of one encoding, `1 x *shape`, for each objective."""
-        mean, deviation = (float(t) for t in self.surrogate.posterior(x))
-        levels = [mean, mean - deviation, mean + deviation]
-        middle, low, high = self.scale.inverse(torch.tensor(levels, dtype=torch.double)).tolist()
-        return (Prediction(float(guide(x)), middle, abs(high - low) / 2),)
+        score = float(guide(x))
+        mean, deviation = self.surrogate.posterior(x)
+        levels = torch.stack([mean, mean - deviation, mean + deviation]).double().cpu()
+        columns = zip(self.scales, levels.reshape(3, -1).T, strict=True)
+        values = [scale.inverse(column).tolist() for scale, column in columns]
+        return tuple(Prediction(score, middle, abs(b - a) / 2) for middle, a, b in values)
 
     def _improvement(self, random: torch.Generator) -> Guide:
         """Return the acquisition function of the objective alone."""
@@ -157,7 +159,7 @@ class Modeler(Generic[A]):
         surrogate = fit_to_values(informed(self.surrogate, self.priors), x, values, scale)
         worth = levels(surrogate, x, scale(values).to(x), self.noisy)[feasible(done, x)]
         best = float(worth.max()) if len(worth) else None
-        return Model(surrogate, scale, best, self._feasibility(trials), self.acquisition)
+        return Model(surrogate, (scale,), best, self._feasibility(trials), self.acquisition)
 
     def _expect(self, known: Sequence[A]) -> Model:
         """Return what the priors say before the first value; the known count as observed there."""
@@ -167,7 +169,7 @@ class Modeler(Generic[A]):
             surrogate = surrogate.fantasize(x)
             with torch.no_grad():
                 best = float(surrogate.posterior(x)[0].max())
-        return Model(surrogate, UNSCALED, best, None, self.acquisition)
+        return Model(surrogate, (UNSCALED,), best, None, self.acquisition)
 
     def _feasibility(self, trials: Sequence[Trial[A]]) -> Feasibility | None:
         """Fit what constraints and failures tell; a failure is one constraint more, violated."""

@@ -8,8 +8,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from naslib_diffusion.search.joint_model import JointModeler, signed
-from naslib_diffusion.search.saved import OBJECT
+from naslib_diffusion.search.joint_model import JointModeler
+from naslib_diffusion.search.saved import writable
 from naslib_diffusion.search.search import Direction, Search
 from naslib_diffusion.search.told import read_trials
 from naslib_diffusion.search.trials import ParetoTrial
@@ -63,13 +63,17 @@ class ParetoSearch(Search[A]):
             tuple(itertools.islice(own, len(each))) for each in priors or ((),) * len(directions)
         )
         self.modeler = JointModeler(**vars(self.modeler), signs=self.signs, priors_each=each)
+        for name in ("direction", "acquisition", "prior"):
+            self._settings.pop(name, None)
+        self._settings |= writable(directions=list(directions), priors=tuple(priors))
 
     @property
     def front(self) -> list[ParetoTrial[A]]:
         """The finished, feasible trials that no other of them dominates."""
         done = [t for t in self._records() if math.isfinite(t.value) and t.feasible]
-        counts = dominators([signed(t, self.signs) for t in done]) if done else []
-        return [trial for trial, count in zip(done, counts, strict=True) if count == 0]
+        return [
+            trial for trial, count in zip(done, self._dominators(done), strict=True) if not count
+        ]
 
     def tell(  # type: ignore[override]
         self,
@@ -97,21 +101,21 @@ class ParetoSearch(Search[A]):
         )
         self._rank()
 
-    def _settings(self) -> dict[str, Any]:
-        settings = super()._settings()
-        for name in ("direction", "acquisition", "prior"):
-            settings.pop(name, None)
-        settings["directions"] = ["maximize" if s > 0 else "minimize" for s in self.signs]
-        return settings | ({"priors": OBJECT} if self.modeler.priors else {})
-
     def _rank(self) -> None:
         """Give each trial its value: those that nothing dominates come first."""
         trials = self._records()
-        counts = dominators([signed(t, self.signs) for t in trials]) if trials else []
         self.history.trials = [
             replace(t, value=-float(count) if math.isfinite(t.value) else math.nan)
-            for t, count in zip(trials, counts, strict=True)
+            for t, count in zip(trials, self._dominators(trials), strict=True)
         ]
 
     def _records(self) -> list[ParetoTrial[A]]:
         return [trial for trial in self.trials if isinstance(trial, ParetoTrial)]
+
+    def _dominators(self, trials: Sequence[ParetoTrial[A]]) -> Sequence[int]:
+        """Count for each of some trials how many of them dominate it."""
+        signed = [
+            [sign * value for sign, value in zip(self.signs, trial.objectives, strict=True)]
+            for trial in trials
+        ]
+        return dominators(signed) if signed else []

@@ -169,6 +169,10 @@ def _text(value: Any) -> str:
     return value
 
 
-def writable(value: Any) -> Any:
-    """Return a name as it is, and `OBJECT` for what a file cannot hold."""
-    return value if isinstance(value, str) else OBJECT
+def writable(**settings: Any) -> dict[str, Any]:
+    """Return settings as a file holds them: `OBJECT` for objects, and none that are not set."""
+    return {
+        name: value if isinstance(value, str | int | list) else OBJECT
+        for name, value in settings.items()
+        if value is not None and value != ()
+    }

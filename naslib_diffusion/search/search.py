@@ -18,15 +18,10 @@ from naslib_diffusion.optimize.pool import SpaceExhausted
 from naslib_diffusion.runtime.devices import suitable_device
 from naslib_diffusion.runtime.threads import on_cpu, one_thread
 from naslib_diffusion.search.history import History
-from naslib_diffusion.search.model import Model, Modeler, pick
-from naslib_diffusion.search.saved import OBJECT, Row, Saved, writable
-from naslib_diffusion.search.strategies import (
-    STRATEGIES,
-    EnumerateStrategy,
-    Request,
-    Strategy,
-    available,
-)
+from naslib_diffusion.search.model import Model, Modeler
+from naslib_diffusion.search.proposer import Proposer
+from naslib_diffusion.search.saved import Row, Saved, writable
+from naslib_diffusion.search.strategies import EnumerateStrategy, Strategy, make_strategy
 from naslib_diffusion.search.told import read_arch, read_trials
 from naslib_diffusion.search.trials import Prediction, Trial, dataframe
 from naslib_diffusion.spaces.base import Space
@@ -43,8 +38,6 @@ Direction = Literal["maximize", "minimize"]
 
 LATER = 300
 """Evaluations for which the device is chosen: early on, either is fast."""
-INCUMBENTS = 20
-"""How many of the best architectures a strategy gets to see."""
 
 
 class Search(Generic[A]):
@@ -101,21 +94,14 @@ class Search(Generic[A]):
         initial = (0 if priors else 10) if initial is None else initial
         if initial < (0 if priors else 1):
             raise ValueError(f"initial must be at least 1, not {initial}")
-        if isinstance(strategy, str) and strategy not in STRATEGIES:
-            raise ValueError(f"unknown strategy {strategy!r}; known: {', '.join(STRATEGIES)}")
-        self._names = writable(surrogate), writable(strategy)
-        self.strategy = STRATEGIES[strategy] if isinstance(strategy, str) else strategy
-        if isinstance(self.strategy, EnumerateStrategy):
+        own = make_strategy(strategy)
+        if isinstance(own, EnumerateStrategy):
             catalogue(self.space)  # raises before anything is evaluated
-        self.seed, self.initial, self.candidates = seed, initial, candidates
-        self.distinct: Equality = distinct
-        self.repeats = repeats
+        self.seed, self.initial = seed, initial
         device = suitable_device(
             candidates, math.prod(space.shape), points_of(denoiser, space, LATER), device=device
         )
         blank = GuidedGenerator(self.space, denoiser, device)
-        self._device, self._denoiser = blank.device, blank.denoiser
-        self._own_denoiser = denoiser is not None
         self.modeler = Modeler.of(
             self.space,
             surrogate,
@@ -123,10 +109,26 @@ class Search(Generic[A]):
             acquisition,
             maximize=direction == "maximize",
             noisy=repeats,
-            device=self._device,
+            device=blank.device,
         )
-        self._model: tuple[Model, Guide] | None = None
+        self._proposer: Proposer[A] = Proposer(
+            own, initial, candidates, repeats, blank.denoiser, blank.device
+        )
+        self._belief: tuple[Model, Guide] | None = None
         self.history = History(self.space, maximize=self.modeler.maximize)
+        self._settings = writable(
+            surrogate=surrogate,
+            strategy=strategy,
+            seed=seed,
+            initial=initial,
+            direction=direction,
+            acquisition=self.modeler.acquisition,
+            candidates=candidates,
+            repeats=repeats,
+            distinct=distinct,
+            denoiser=denoiser,
+            prior=priors,
+        )
 
     @property
     def trials(self) -> list[Trial[A]]:
@@ -153,22 +155,8 @@ class Search(Generic[A]):
         """
         if n < 1:
             raise ValueError(f"cannot ask for {n} architectures; ask for at least 1")
-        self._model = None
-        random = torch.Generator().manual_seed(self.history.derived_seed(self.seed))
-        generator = GuidedGenerator(
-            self.space, self._denoiser, self._device, seed=random.initial_seed() + 1
-        )
-        asked = self.history.asked
-        known = self.history.pending_or_failed if self.repeats else set(asked)
-        at_random = min(n, max(self.initial - len(asked), 0))
-        archs = available(generator, at_random, known=known) if at_random else []
-        known |= {self.space.canonical(arch) for arch in archs}
-        while len(archs) < n:
-            found = self._propose(generator, self._at_once(n - len(archs)), known, archs, random)
-            if not found:
-                break
-            archs += found
-            known |= {self.space.canonical(arch) for arch in found}
+        proposal = self._proposer.propose(self.history, self.modeler, n, self.seed)
+        archs, self._belief = proposal.archs, proposal.belief
         self.history.expect(archs)
         if len(archs) < n:
             raise SpaceExhausted(
@@ -219,7 +207,7 @@ class Search(Generic[A]):
         Saved(
             kind=type(self).__name__,
             space=(self.space.name, tuple(self.space.shape)),
-            settings=self._settings(),
+            settings=self._settings,
             asked=tuple(map(str, self.history.asked.values())),
             trials=tuple(Row(str(t.arch), t.told, t.constraints) for t in self.trials),
         ).write(Path(path))
@@ -247,70 +235,16 @@ class Search(Generic[A]):
             raise ValueError(f"cannot go on from {path}: {error}") from None
         return search
 
-    def _settings(self) -> dict[str, Any]:
-        """Return the arguments that decide what is asked, as a file can hold them."""
-        objects = {"denoiser": self._own_denoiser, "prior": bool(self.modeler.priors)}
-        return {
-            "surrogate": self._names[0],
-            "strategy": self._names[1],
-            "seed": self.seed,
-            "initial": self.initial,
-            "direction": "maximize" if self.modeler.maximize else "minimize",
-            "acquisition": self.modeler.acquisition,
-            "candidates": self.candidates,
-            "repeats": self.repeats,
-            "distinct": self.distinct,
-            **{name: OBJECT for name, own in objects.items() if own},
-        }
-
     def predict(self, arch: A) -> Prediction | None:
-        """Return what the last `ask` thought of `arch`; None if that was random.
-
-        Of several objectives it is the first.
-        """
+        """Return what the last `ask` thought of `arch`, of the first objective; None if random."""
         each = self.predict_each(arch)
         return each[0] if each else None
 
     @on_cpu
     def predict_each(self, arch: A) -> tuple[Prediction, ...]:
         """Return what the last `ask` thought of `arch`, by objective; empty if that was random."""
-        if self._model is None:
+        if self._belief is None:
             return ()
-        model, guide = self._model
+        model, guide = self._belief
         with torch.no_grad():
             return model.predict(self.modeler.encode([arch]), guide)
-
-    def _at_once(self, n: int) -> int:
-        """Return how many of `n` to propose together: one where only priors speak.
-
-        Before the first value, each proposal has to promise more than the ones before it, so that
-        they spread over what priors disagree on.
-        """
-        return n if self.history.finished or not self.modeler.priors else 1
-
-    def _propose(
-        self,
-        generator: GuidedGenerator[A],
-        n: int,
-        known: set[Hashable],
-        picked: Sequence[A],
-        random: torch.Generator,
-    ) -> list[A]:
-        """Let the strategy propose under the acquisition function, and pick the best `n`."""
-        finished = self.history.finished
-        if not finished and not self.modeler.priors:
-            return available(generator, n, known=known)
-        model = self.modeler.fit(self.trials, [*self.pending, *picked])
-        request = Request(
-            n=max(self.candidates, 2 * n),
-            known=frozenset(known),
-            incumbents=self.history.incumbents(INCUMBENTS),
-            acquisition=model.guide(random),
-            random=random,
-        )
-        if finished:
-            self._model = model, request.acquisition
-        found = self.strategy.propose(generator, request)
-        if not found:
-            return []
-        return [found[i] for i in pick(model, self.modeler.encode(found), n, random)]

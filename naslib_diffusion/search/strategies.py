@@ -182,6 +182,19 @@ STRATEGIES: dict[str, Strategy] = {
 }
 
 
+def make_strategy(strategy: str | Strategy) -> Strategy:
+    """Return the strategy of a name, or the one given.
+
+    Raises:
+        ValueError: if the name is not one of `STRATEGIES`.
+    """
+    if not isinstance(strategy, str):
+        return strategy
+    if strategy not in STRATEGIES:
+        raise ValueError(f"unknown strategy {strategy!r}; known: {', '.join(STRATEGIES)}")
+    return STRATEGIES[strategy]
+
+
 def available(
     generator: GuidedGenerator[A],
     n: int,
