@@ -72,12 +72,24 @@ def _edge(source: int, target: int, operation: str) -> Edge:
     return Edge(operation, LABELS[operation], path, (x0 + x1) / 2, apex)
 
 
-def decisions(space: Space[Any], arch: Any) -> list[tuple[str, str]]:
-    """List the decisions of any other architecture, by name where the space has names."""
+def named_decisions(space: Space[Any], arch: Any) -> list[tuple[str, Any]]:
+    """Return the decisions of an architecture, by name where the space has names; none if it is
+    of a kind that has no list of them."""
+    if isinstance(arch, Cell):
+        return [
+            (f"{source} → {target}", LABELS[OPERATIONS[operation]])
+            for operation, (source, target) in zip(arch.operations, EDGES, strict=True)
+        ]
     values = getattr(arch, "values", None)
     if not isinstance(values, tuple):
-        return [("architecture", str(arch))]
+        return []
     names = getattr(structure(space), "names", None) or [
         f"decision {i}" for i in range(len(values))
     ]
-    return [(str(name), str(value)) for name, value in zip(names, values, strict=True)]
+    return [(str(name), value) for name, value in zip(names, values, strict=True)]
+
+
+def decisions(space: Space[Any], arch: Any) -> list[tuple[str, str]]:
+    """List the decisions of an architecture in words; at least there is the architecture."""
+    named = named_decisions(space, arch) or [("architecture", arch)]
+    return [(name, str(value)) for name, value in named]

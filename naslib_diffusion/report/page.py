@@ -13,6 +13,7 @@ from markupsafe import Markup
 from naslib_diffusion.report import figures
 from naslib_diffusion.report.cells import LABELS, NODES, RADIUS, decisions, draw_cell
 from naslib_diffusion.report.foresight import Foreseen, foresight, sentence
+from naslib_diffusion.report.importance import EXPLAINED, effects_figure, main_effects
 from naslib_diffusion.report.scales import formatter
 from naslib_diffusion.report.templating import render_page
 from naslib_diffusion.runs import Results
@@ -49,6 +50,7 @@ def render_report(results: Results, out: str) -> str:
         radius=RADIUS,
         labels=LABELS,
         charts=_charts(results),
+        matters=_matters(results),
         top=results.top(TOP),
         settings=_settings(results),
         command=results.settings.command(out),
@@ -117,6 +119,14 @@ def _charts(results: Results) -> list[tuple[str, str, Markup]]:
         svg = foresight(points, figures.short_name(results.table))
         drawn.append(("Predicted and observed", sentence(points), Markup(svg)))
     return drawn
+
+
+def _matters(results: Results) -> tuple[str, str, Markup] | None:
+    """Return title, description and SVG of the figure of main effects, if there are any."""
+    effects = main_effects(results.table, results.trials)
+    if not effects:
+        return None
+    return "What matters", EXPLAINED, Markup(effects_figure(effects, results.table))
 
 
 def _settings(results: Results) -> list[tuple[str, str]]:

@@ -91,6 +91,10 @@ class GaussianProcess:
         """Return mean and standard deviation of the latent function (`B` each)."""
         return self._posterior(self._scaled(self.space.features(x)))
 
+    def joint(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean, `B`, and the covariance, `B x B`, of the latent function."""
+        return self._posterior.joint(self._scaled(self.space.features(x)))
+
     def linearize(self, x: Tensor) -> tuple[Tensor, Tensor, Pullback] | None:
         """Return mean, deviation and their gradients; None if the space gives none of features.
 

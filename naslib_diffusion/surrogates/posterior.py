@@ -115,6 +115,14 @@ class Posterior:
         variance = sum(self._variances) - (cross @ self.whiten).square().sum(1)
         return cross @ self.weights, variance.clamp(min=LEAST_VARIANCE).sqrt()
 
+    def joint(self, z: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the mean, `B`, and the covariance, `B x B`, of the latent function at points."""
+        cross = self.covariance(z)
+        parts = zip(self._variances, z, strict=True)
+        own = [v * self._radial.value(squared_distances(a, a)) for v, a in parts]
+        known = cross @ self.whiten
+        return cross @ self.weights, torch.stack(own).sum(0) - known @ known.mT
+
     @torch.no_grad()
     def linearize(
         self, z: Sequence[Tensor]

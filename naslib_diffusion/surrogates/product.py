@@ -125,6 +125,10 @@ class ProductGaussianProcess:
         """Return mean and standard deviation of the latent function (`B` each)."""
         return self._posterior([x.flatten(1) @ m for m in self._maps])
 
+    def joint(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean, `B`, and the covariance, `B x B`, of the latent function."""
+        return self._posterior.joint([x.flatten(1) @ m for m in self._maps])
+
     def linearize(self, x: Tensor) -> tuple[Tensor, Tensor, Pullback]:
         """Return mean, deviation and their gradients; see `surrogates.base.Linearizable`."""
         maps = [m.to(x.dtype) for m in self._maps]

@@ -66,7 +66,7 @@ def test_predictions_are_shown_beside_what_came_of_them():
 def test_figures_take_the_colours_of_the_page():
     page = render_report(results(cell_table()), "x")
     figures = re.findall(r"<svg xmlns:xlink.*?</svg>", page, flags=re.DOTALL)
-    assert len(figures) == 4
+    assert len(figures) == 5
     for figure in figures:
         assert set(re.findall(r"#[0-9a-f]{6}\b", figure)) <= {"#000000"}
         assert "var(--accent)" in figure

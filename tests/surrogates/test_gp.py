@@ -67,6 +67,10 @@ def test_posterior_is_that_of_botorch(space, n):
     expected = model.posterior(torch.cat(space.features(rows), -1))
     torch.testing.assert_close(mean, expected.mean[:, 0], rtol=0, atol=1e-6)
     torch.testing.assert_close(deviation**2, expected.variance[:, 0], rtol=0, atol=1e-6)
+    mean, covariance = gp.joint(rows)
+    torch.testing.assert_close(mean, expected.mean[:, 0], rtol=0, atol=1e-6)
+    whole = expected.distribution.covariance_matrix
+    torch.testing.assert_close(covariance, whole, rtol=0, atol=1e-6)
 
 
 def test_fantasies_are_those_of_botorch():

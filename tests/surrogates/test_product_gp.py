@@ -130,8 +130,10 @@ def test_the_posterior_is_that_of_the_joint_normal_law():
     solved = torch.linalg.solve(noisy, joint[:12])
     mean, deviation = gp.posterior(x)
     torch.testing.assert_close(mean, solved.mT @ y[:12])
-    variance = (joint - joint[:, :12] @ solved).diagonal()
+    covariance = joint - joint[:, :12] @ solved
+    variance = covariance.diagonal()
     torch.testing.assert_close(deviation, variance.clamp(min=1e-10).sqrt(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(gp.joint(x), (mean, covariance))
 
 
 def test_fitting_improves_on_the_start():

@@ -1,0 +1,149 @@
+"""The figure of what matters: which decision, and which value of it, by a surrogate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from naslib_diffusion.report.cells import named_decisions
+from naslib_diffusion.report.figures import MAX_LABEL, short_name
+from naslib_diffusion.report.svg import COLORS, WIDTH, new_figure, style, to_svg
+from naslib_diffusion.runs.trials import Evaluation
+from naslib_diffusion.surrogates import ObjectiveScale, gaussian_process
+from naslib_diffusion.surrogates.base import fit_to_values
+from naslib_diffusion.tables import Table
+
+LEAST = 10
+"""Evaluations without which a surrogate says nothing."""
+SAMPLES = 1000
+"""Random architectures over which effects are averages."""
+DECISIONS = 8
+"""How many decisions are shown at most, those that matter most."""
+VALUES = 6
+"""How many values of a decision are shown at most: the best and the worst."""
+BINS = 4
+"""Into how many parts the range of a number is cut that takes more than `VALUES` values."""
+
+EXPLAINED = (
+    "predicted for a random architecture with one decision made, ± 2 standard deviations; beside "
+    "the decision, its share of the variance of all predictions"
+)
+
+
+@dataclass(frozen=True)
+class Level:
+    """One value of a decision, and the ends of what is expected with it."""
+
+    value: str
+    low: float
+    middle: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a decision is worth on its own, the others left to chance.
+
+    Attributes:
+        name: of the decision.
+        share: of the variance of the surrogate's mean, from 0 to 1.
+        levels: best value first.
+    """
+
+    name: str
+    share: float
+    levels: tuple[Level, ...]
+
+
+@torch.no_grad()
+def main_effects(table: Table[Any], trials: Sequence[Evaluation]) -> list[Effect]:
+    """Return the main effects of decisions, by a Gaussian process of all evaluations.
+
+    The process is joint over a sample of architectures, so that the deviation is that of the
+    average. None if there are too few evaluations, or architectures have no decisions.
+
+    Args:
+        table: which has the space, and its direction.
+        trials: of all seeds.
+    """
+    space, done = table.space, [trial for trial in trials if math.isfinite(trial.value)]
+    random = torch.Generator().manual_seed(0)
+    archs = space.sample(SAMPLES, random)
+    rows = [named_decisions(space, arch) for arch in archs]
+    if len({trial.arch for trial in done}) < LEAST or not rows[0]:
+        return []
+    values = torch.tensor([trial.value for trial in done], dtype=torch.double)
+    scale = ObjectiveScale.of(values, maximize=table.direction == "maximize")
+    known = space.encode([space.parse(trial.arch) for trial in done])
+    surrogate = gaussian_process(space)
+    fit_to_values(surrogate, known, values, scale)
+    mean, covariance = surrogate.joint(space.encode(archs))
+    effects = [
+        _effect(name, [row[i][1] for row in rows], mean, covariance, scale)
+        for i, (name, _) in enumerate(rows[0])
+    ]
+    return sorted(effects, key=lambda effect: -effect.share)[:DECISIONS]
+
+
+def _effect(
+    name: str, chosen: Sequence[Any], mean: Tensor, covariance: Tensor, scale: ObjectiveScale
+) -> Effect:
+    """Average over the architectures that have the same value."""
+    groups: dict[str, list[int]] = {}
+    for row, label in enumerate(_labels(chosen)):
+        groups.setdefault(label, []).append(row)
+    found, between = [], 0.0
+    for label, members in groups.items():
+        middle = float(mean[members].mean())
+        deviation = float(covariance[members][:, members].mean().clamp(min=0).sqrt())
+        between += len(members) / len(chosen) * (middle - float(mean.mean())) ** 2
+        ends = torch.tensor([middle - 2 * deviation, middle, middle + 2 * deviation])
+        found.append((middle, Level(label, *scale.inverse(ends.double()).tolist())))
+    levels = [level for _, level in sorted(found, key=lambda pair: -pair[0])]
+    if len(levels) > VALUES:
+        levels = levels[: VALUES // 2] + levels[-(VALUES // 2) :]
+    return Effect(name, between / max(float(mean.var()), 1e-12), tuple(levels))
+
+
+def _labels(chosen: Sequence[Any]) -> list[str]:
+    """Write values; numbers that take many are put into ranges with about as many in each."""
+    numbers = [value for value in chosen if isinstance(value, int | float)]
+    if len(set(map(str, chosen))) <= VALUES or len(numbers) < len(chosen):
+        return [str(value) for value in chosen]
+    edges = np.unique(np.quantile(numbers, np.linspace(0, 1, BINS + 1)))
+    places = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, len(edges) - 2)
+    return [f"{edges[i]:.3g} to {edges[i + 1]:.3g}" for i in places]
+
+
+def effects_figure(effects: Sequence[Effect], table: Table[Any], name: str = "effects") -> str:
+    """Draw a line for each value of each decision, those that matter most at the top."""
+    rows = sum(len(effect.levels) + 1 for effect in effects)
+    with style(name):
+        figure, axes = new_figure()
+        figure.set_size_inches(WIDTH, 0.6 + 0.235 * rows)
+        ticks, texts, y = [], [], 0
+        for effect in effects:
+            y -= 1
+            axes.annotate(
+                f"{effect.name[:MAX_LABEL]}  ({100 * effect.share:.0f} %)",
+                (0, y), xycoords=("axes fraction", "data"), va="center", weight="bold",
+                fontsize=10.5, xytext=(4, 0), textcoords="offset points",
+            )  # fmt: skip
+            for level in effect.levels:
+                y -= 1
+                low, high = sorted((level.low, level.high))
+                axes.plot([low, high], [y, y], color=COLORS["accent"], lw=1.6, alpha=0.55)
+                axes.plot([level.middle], [y], "o", color=COLORS["accent"], ms=5)
+                ticks.append(y)
+                texts.append(level.value[:MAX_LABEL])
+        axes.set_yticks(ticks, texts)
+        axes.set_ylim(y - 0.8, -0.2)
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel(f"expected {short_name(table)}")
+        return to_svg(figure, name)
