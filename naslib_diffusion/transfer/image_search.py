@@ -150,9 +150,9 @@ def search_images(
                 trained.save(run.best)
             evaluation = Evaluation(settings.seed, step, str(cell), trained.accuracy)
             log.append(evaluation)
-            run.unfinished.unlink(missing_ok=True)  # not before: a kill would cost the training
             search.tell([cell], [trained.accuracy])
             yield evaluation
+    run.unfinished.unlink(missing_ok=True)  # not before: a kill would cost the training
 
 
 def summarise(
