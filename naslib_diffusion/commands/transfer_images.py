@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -256,14 +257,19 @@ def _finish(
 
     from naslib_diffusion.report.images import render_image_report
     from naslib_diffusion.runtime.files import write_atomically
+    from naslib_diffusion.transfer.diagnostics import diagnose, read_losses
     from naslib_diffusion.transfer.image_search import summarise
     from naslib_diffusion.transfer.training import load_cell
 
-    summary = summarise(task.settings, task.images, trials, task.baselines, start)
+    diagnosis, settings = None, task.settings
+    with contextlib.suppress(ValueError):  # a file that was lost leaves the report without it
+        _, test = task.images.split(settings.holdout, settings.seed)
+        diagnosis = diagnose(load_cell(run.best), test)
+    summary = summarise(settings, task.images, trials, task.baselines, start, diagnosis)
     write_atomically(run.summary, json.dumps(summary, indent=2) + "\n")
     if summary["best"] is None:
         raise UserError("every training diverged; try a smaller --lr")
-    write_atomically(run.report, render_image_report(summary, trials))
+    write_atomically(run.report, render_image_report(summary, trials, read_losses(run.losses)))
     try:
         for kind in export:
             load_cell(run.best).export(run.path / f"best.{kind}")

@@ -32,11 +32,7 @@ class PredictionLog(Closing):
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._rows = RowLog(path, [COLUMNS])
-        except ValueError:
-            path.unlink()
-            self._rows = RowLog(path, [COLUMNS])
+        self._rows = RowLog.expendable(path, [COLUMNS])
 
     def append(self, evaluation: Evaluation, prediction: Prediction | None) -> None:
         """Write the prediction of one evaluation, if there was one; random ones have none."""

@@ -44,6 +44,15 @@ class RowLog(Closing):
             write_atomically(path, whole)
         self._file = path.open("ab", buffering=0)
 
+    @staticmethod
+    def expendable(path: Path, head: Head) -> RowLog:
+        """Open a log that may begin anew where it is damaged, since nothing rests on it."""
+        try:
+            return RowLog(path, head)
+        except ValueError:
+            path.unlink()
+            return RowLog(path, head)
+
     def append(self, row: Iterable[object]) -> None:
         """Write one row; raises OSError, and leaves the file as it was, if it cannot."""
         append_whole(self._file, _written([row]))

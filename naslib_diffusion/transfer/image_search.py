@@ -17,6 +17,7 @@ from naslib_diffusion.runs.trials import Evaluation, TrialLog, read_trials
 from naslib_diffusion.search import Search
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.surrogates.prior import Prior
+from naslib_diffusion.transfer.diagnostics import Diagnosis, LossLog
 from naslib_diffusion.transfer.image_set import ImageSet
 from naslib_diffusion.transfer.recipe import Recipe
 from naslib_diffusion.transfer.training import train_cell
@@ -64,6 +65,7 @@ class ImageRun(RunFolder):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.best, self.unfinished = path / "best.safetensors", path / "training.safetensors"
+        self.losses = path / "losses.csv"
 
     def budget(self) -> int | None:
         """Return the budget of the run in this folder, if it has one; `resume` says what is wrong.
@@ -138,12 +140,18 @@ def search_images(
     for trial in done:
         search.tell([search.space.parse(trial.arch)], [trial.value])
     best = max((t.value for t in done if math.isfinite(t.value)), default=-math.inf)
-    with TrialLog(run.trials) as log:
+    with TrialLog(run.trials) as log, LossLog(run.losses) as losses:
         for step in range(len(done) + 1, settings.budget + 1):
             (cell,) = search.ask()
+
+            def after(epoch: int, loss: float, step: int = step) -> None:
+                losses.append(step, epoch, loss)
+                if epoch_done is not None:
+                    epoch_done(epoch, loss)
+
             trained = train_cell(
                 cell, train, test, settings.recipe,
-                device=device, checkpoint=run.unfinished, callback=epoch_done,
+                device=device, checkpoint=run.unfinished, callback=after,
             )  # fmt: skip
             if trained.accuracy > best:
                 best = trained.accuracy
@@ -161,8 +169,18 @@ def summarise(
     trials: Sequence[Evaluation],
     baselines: Mapping[str, float],
     start: float,
+    diagnosis: Diagnosis | None = None,
 ) -> dict[str, Any]:
-    """Return what `summary.json` holds; `start` is of `time.perf_counter`."""
+    """Return what `summary.json` holds; `start` is of `time.perf_counter`.
+
+    Args:
+        settings: of the run.
+        images: all of them.
+        trials: of the run.
+        baselines: accuracies to compare with, by name.
+        start: when the run began, by `time.perf_counter`.
+        diagnosis: of the best network, if there is one.
+    """
     _, test = images.split(settings.holdout, settings.seed)
     finished = [trial for trial in trials if math.isfinite(trial.value)]
     best = max(finished, key=lambda trial: trial.value, default=None)
@@ -174,6 +192,7 @@ def summarise(
         "skipped_files": images.skipped,
         "baselines": dict(baselines),
         "best": None if best is None else dataclasses.asdict(best),
+        "diagnosis": None if diagnosis is None else dataclasses.asdict(diagnosis),
         "diverged": len(trials) - len(finished),
         "seconds": round(time.perf_counter() - start, 1),
     }

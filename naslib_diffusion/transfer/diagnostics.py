@@ -1,0 +1,79 @@
+"""How trainings went, and what the best network confuses: what the report shows of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from naslib_diffusion.runtime.closing import Closing
+from naslib_diffusion.runtime.logs import RowLog, read_rows
+from naslib_diffusion.runtime.threads import learning
+from naslib_diffusion.transfer.image_set import ImageSet
+from naslib_diffusion.transfer.training import TrainedCell
+
+COLUMNS = ("step", "epoch", "loss")
+PART = 512
+"""Images that are classified at once."""
+
+
+class LossLog(Closing):
+    """Appends the mean loss of each epoch of each training; a context manager.
+
+    As `PredictionLog`, the file goes with the report: a damaged one begins anew.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._rows = RowLog.expendable(path, [COLUMNS])
+
+    def append(self, step: int, epoch: int, loss: float) -> None:
+        """Write the loss of an epoch (from 1) of the training number `step`."""
+        self._rows.append((step, epoch, f"{loss:.6g}"))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._rows.close()
+
+
+def read_losses(path: Path) -> dict[int, list[float]]:
+    """Return the losses of each training by its number, in order; what is damaged is left out.
+
+    An epoch that a kill made run twice counts once.
+    """
+    try:
+        rows = read_rows(path, [COLUMNS])
+    except ValueError:
+        return {}
+    found: dict[int, dict[int, float]] = {}
+    for step, epoch, loss in rows:
+        try:
+            found.setdefault(int(step), {})[int(epoch)] = float(loss)
+        except ValueError:
+            continue
+    return {step: [own[epoch] for epoch in sorted(own)] for step, own in sorted(found.items())}
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What there is to know of a trained network beside its accuracy.
+
+    Attributes:
+        parameters: how many it has.
+        counts: held-out images of each class (row) that it takes for each class (column).
+    """
+
+    parameters: int
+    counts: list[list[int]]
+
+
+@learning()
+@torch.no_grad()
+def diagnose(trained: TrainedCell, test: ImageSet) -> Diagnosis:
+    """Classify the held-out images once more, on the CPU."""
+    network = trained.network.cpu().eval()
+    classes = len(trained.classes)
+    found = torch.cat([trained(part).argmax(1) for part in torch.split(test.images, PART)])
+    counts = torch.bincount(test.labels * classes + found, minlength=classes**2)
+    size = sum(parameter.numel() for parameter in network.parameters())
+    return Diagnosis(size, counts.view(classes, classes).tolist())
