@@ -26,7 +26,7 @@ from naslib_diffusion.surrogates import (
     UpperConfidenceBound,
     make_surrogate,
 )
-from naslib_diffusion.surrogates.base import fit_to_values, levels
+from naslib_diffusion.surrogates.base import fit_to_values, levels, observed
 from naslib_diffusion.surrogates.prior import Prior, informed
 
 A = TypeVar("A", bound=Hashable)
@@ -66,9 +66,9 @@ class Model:
         return replace(self, surrogate=self.surrogate.fantasize(x))
 
     def predict(self, x: Tensor, guide: Guide) -> tuple[Prediction, ...]:
-        """Return what is expected of one encoding, `1 x *shape`, for each objective."""
+        """Return what is expected to be observed at one encoding, `1 x *shape`, by objective."""
         score = float(guide(x))
-        mean, deviation = self.surrogate.posterior(x)
+        mean, deviation = observed(self.surrogate, x)
         levels = torch.stack([mean, mean - deviation, mean + deviation]).double().cpu()
         columns = zip(self.scales, levels.reshape(3, -1).T, strict=True)
         values = [scale.inverse(column).tolist() for scale, column in columns]

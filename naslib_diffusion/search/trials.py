@@ -55,7 +55,13 @@ class ParetoTrial(Trial[A]):
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a search thought of an architecture when it last asked, in units of the objective."""
+    """What a search thought of an architecture when it last asked, in units of the objective.
+
+    Attributes:
+        acquisition: the value of the acquisition function.
+        mean: what is expected to be observed.
+        deviation: by how much an observation may differ from it, noise included.
+    """
 
     acquisition: float
     mean: float

@@ -156,6 +156,13 @@ class AdaptedSurrogate:
         variances = unit.square() * variances.clamp(min=LEAST_VARIANCE)
         return mixed(ways.weights, ways.shift[:, None] + unit * means, variances)
 
+    @property
+    def noise(self) -> float:
+        """Variance of an observation around the latent function."""
+        ways = self._ways
+        units = 1.0 if ways is None else float((ways.weights * ways.unit.square()).sum())
+        return self.residual.noise * units
+
     def fantasize(self, x: Tensor) -> Self:
         """Return a copy that takes `x` (`B x *shape`) as observed at its posterior mean."""
         return self.observe(x, self.posterior(x)[0].detach())

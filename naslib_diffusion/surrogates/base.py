@@ -76,6 +76,25 @@ class JudgesNoise(Surrogate, Protocol):
         """Whether the fitted noise is more than that of objectives without any."""
 
 
+@runtime_checkable
+class Observing(Surrogate, Protocol):
+    """A surrogate that knows how far observations stray from the latent function."""
+
+    @property
+    def noise(self) -> float | Tensor:
+        """Variance of an observation around the latent function; of several objectives, each."""
+
+
+def observed(surrogate: Surrogate, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of what would be observed at encodings, `B` each.
+
+    The deviation is that of the latent function if the surrogate knows nothing of noise.
+    """
+    mean, deviation = surrogate.posterior(x)
+    noise = surrogate.noise if isinstance(surrogate, Observing) else 0.0
+    return mean, (deviation.square() + noise).sqrt()
+
+
 def levels(surrogate: Surrogate, x: Tensor, targets: Tensor, repeats: bool) -> Tensor:
     """Return what is to be improved on at each observation, `B`: what it is worth, not its luck.
 

@@ -91,6 +91,11 @@ class GaussianProcess:
         """Return mean and standard deviation of the latent function (`B` each)."""
         return self._posterior(self._scaled(self.space.features(x)))
 
+    @property
+    def noise(self) -> float:
+        """Variance of an observation around the latent function."""
+        return self.hyperparameters.noise
+
     def joint(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean, `B`, and the covariance, `B x B`, of the latent function."""
         return self._posterior.joint(self._scaled(self.space.features(x)))

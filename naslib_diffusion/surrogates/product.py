@@ -125,6 +125,11 @@ class ProductGaussianProcess:
         """Return mean and standard deviation of the latent function (`B` each)."""
         return self._posterior([x.flatten(1) @ m for m in self._maps])
 
+    @property
+    def noise(self) -> float:
+        """Variance of an observation around the latent function."""
+        return self._noise
+
     def joint(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean, `B`, and the covariance, `B x B`, of the latent function."""
         return self._posterior.joint([x.flatten(1) @ m for m in self._maps])
