@@ -26,10 +26,19 @@ def test_figures_of_a_curve():
     assert (missed["best"], missed["top 0.1 %"], missed["r10"]) == (11, 11, 1)
 
 
-def test_worse_is_in_standard_errors():
-    assert measured._excess([0.2], [0.1, 0.3]) == pytest.approx(0)
-    assert measured._excess([0.4], [0.1, 0.3]) == pytest.approx(0.2 / 0.1)
-    assert measured._excess([0.1], [0.3, 0.3]) == -np.inf
+def test_worse_is_in_standard_errors_of_the_differences():
+    assert measured._excess([0.2, 0.3], [0.3, 0.2]) == pytest.approx(0)
+    assert measured._excess([0.4, 0.7], [0.1, 0.2]) == pytest.approx(0.4 / 0.1)
+    assert measured._excess([0.1], [0.3]) == -np.inf
+
+
+def test_other_runs_are_among_fewer_classes():
+    whole, first, second = (measured.load("nasbench201/imagenet16", None, s) for s in range(3))
+    assert 0.88 < len(first.values) / len(whole.values) < 0.92
+    assert first.values.items() < whole.values.items()
+    assert first.values.keys() != second.values.keys()
+    found = [cell for cell in measured.space_of(1).sample(50) if first(cell)]
+    assert len(found) == 50
 
 
 def test_relabelled_tables():
