@@ -42,6 +42,7 @@ QUICK: Mapping[str, str] = {
     "reliability": "--kills 5",
     "scratch": "--seeds 2 --budget 60",
     "speed": "--runs 2",
+    "steps": "--problem stages --where everywhere --seeds 1 --budget 15",
     "table1": "--seeds 1",
     "table3": "--space nasbench201 --network full --seeds 1 --steps 300 --samples 1000",
     "table4": "--seeds 2",

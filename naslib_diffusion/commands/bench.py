@@ -21,6 +21,7 @@ MEASUREMENTS = {
         "reliability": "What kill -9 at random moments costs.",
         "scratch": "Evaluations until the best cell of a table, from scratch.",
         "speed": "Time and memory of generation and search.",
+        "steps": "Guided generation against mutation and random candidates on large spaces.",
     },
     "hosts": {
         "acquisition": "Maximising acquisition functions, beside BoTorch's own optimizers.",
