@@ -25,6 +25,7 @@ QUICK: Mapping[str, str] = {
     "acquisition": "--problems 1 --case 6x5",
     "checkpoint": "--samples 500",
     "compare": "--seeds 2 --budget 20 --benchmark nasbench201/cifar100",
+    "conditional": "--problem branches --seeds 1 --budget 20",
     "dataset_aware": "--folds 2 --seeds 1",
     "figure3": "--seeds 2",
     "figure4": "--task nasbench201 --surrogate GP-UCB --seeds 2 --budget 30",

@@ -25,6 +25,7 @@ MEASUREMENTS = {
     },
     "hosts": {
         "acquisition": "Maximising acquisition functions, beside BoTorch's own optimizers.",
+        "conditional": "Optuna's samplers and ours where parameters exist under others only.",
         "naslib": "Best accuracy against queries inside NASLib, beside its own optimizers.",
         "optuna": "Optuna's samplers and ours: regret, Pareto fronts, time, one large study.",
         "referees": "Samplers on tasks of many fields: mean ranks, and which differences count.",
