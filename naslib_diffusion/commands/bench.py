@@ -21,9 +21,11 @@ MEASUREMENTS = {
         "reliability": "What kill -9 at random moments costs.",
         "scratch": "Evaluations until the best cell of a table, from scratch.",
         "speed": "Time and memory of generation and search.",
+        "steps": "Guided generation against mutation and random candidates on large spaces.",
     },
     "hosts": {
         "acquisition": "Maximising acquisition functions, beside BoTorch's own optimizers.",
+        "conditional": "Optuna's samplers and ours where parameters exist under others only.",
         "naslib": "Best accuracy against queries inside NASLib, beside its own optimizers.",
         "optuna": "Optuna's samplers and ours: regret, Pareto fronts, time, one large study.",
         "referees": "Samplers on tasks of many fields: mean ranks, and which differences count.",

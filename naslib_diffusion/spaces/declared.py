@@ -20,7 +20,9 @@ from naslib_diffusion.spaces.declared_costs import Costs, CostTable
 from naslib_diffusion.spaces.declared_features import feature_columns
 from naslib_diffusion.spaces.declared_law import NOWHERE, Law
 from naslib_diffusion.spaces.layout import Layout
-from naslib_diffusion.spaces.layout_nodes import ABSENT, Node, holds
+from naslib_diffusion.spaces.layout_nodes import Node, holds
+from naslib_diffusion.spaces.parameters import Value
+from naslib_diffusion.spaces.variables import Variable, read_by
 
 Build = Callable[[Any, Mapping[str, Any]], nn.Module | None]
 """Makes the network's part of one value, given all values and `inputs` and `outputs`."""
@@ -130,6 +132,22 @@ class DeclaredSpace:
         return tuple(labels)
 
     @functools.cached_property
+    def variables(self) -> tuple[Variable, ...]:
+        """The decisions, with names such as `layers.3.kernel`; see `Spelled`."""
+        return tuple(self.layout.variables())
+
+    def spell(self, arch: Design) -> dict[str, Value]:
+        """Return the values of the decisions that exist, by name."""
+        pairs = zip(self.layout.decisions, arch.codes, strict=True)
+        return {d.name: d.value(code) for d, code in pairs if code != d.absent}
+
+    def read_spelling(self, values: Mapping[str, Value]) -> Design:
+        """Inverse of `spell`."""
+        own = read_by(self.variables, values)
+        codes = (d.code(own[d.name]) if d.name in own else d.absent for d in self.layout.decisions)
+        return Design(tuple(codes), self.layout.root)
+
+    @functools.cached_property
     def blocks(self) -> Sequence[Block] | None:
         """The law in blocks; None where too many combinations of conditions are possible."""
         return self.law.blocks
@@ -197,7 +215,7 @@ class DeclaredSpace:
     def _has(self, code: Any, codes: Sequence[Any], number: int) -> bool:
         decision = self.law.decisions[number]
         if not holds(decision.guards, codes):
-            return code == ABSENT if decision.discrete else code is None
+            return bool(code == decision.absent)
         if decision.discrete:
             return type(code) is int and 0 <= code < (decision.parameter.count or 0)
         decision.parameter.key(code)
@@ -219,7 +237,7 @@ class DeclaredSpace:
             data = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{text!r} is not JSON: {error}") from None
-        codes: list[Any] = [ABSENT if d.discrete else None for d in self.law.decisions]
+        codes: list[Any] = [d.absent for d in self.law.decisions]
         try:
             self.layout.root.read(data, codes, "")
         except ValueError as error:
@@ -233,7 +251,7 @@ class DeclaredSpace:
         """
         near: dict[tuple[Any, ...], None] = {}
         for d, code in enumerate(arch.codes):
-            if code is not None and code != ABSENT:
+            if code != self.law.decisions[d].absent:
                 for other in self._moves(d, code, generator):
                     near.update(dict.fromkeys(self._changed(arch.codes, d, other, generator)))
         near.pop(arch.codes, None)
@@ -259,8 +277,8 @@ class DeclaredSpace:
             for d in range(number + 1, len(own)):
                 decision = self.law.decisions[d]
                 if not holds(decision.guards, own):
-                    own[d] = ABSENT if decision.discrete else None
-                elif own[d] is None or own[d] == ABSENT:
+                    own[d] = decision.absent
+                elif own[d] == decision.absent:
                     own[d], filled = self._drawn(d, generator), True
             yield tuple(own)
             if not filled:

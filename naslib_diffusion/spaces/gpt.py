@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from naslib_diffusion.spaces.costs import check_cost
 from naslib_diffusion.spaces.gpt_costs import COSTS, Rates
 from naslib_diffusion.spaces.gpt_features import Summary, linear_columns
 from naslib_diffusion.spaces.gpt_transformer import BIASES, SCALES, Transformer
+from naslib_diffusion.spaces.parameters import Value
+from naslib_diffusion.spaces.variables import Variable, read_by
 
 __all__ = ["GPT", "SCALES", "Transformer"]
 
@@ -74,6 +76,19 @@ class GPT:
             *(f"layer {i}: {count} heads" for i in layers for count in scale.heads),
             *("bias", "no bias"),
         )
+
+    @functools.cached_property
+    def variables(self) -> tuple[Variable, ...]:
+        """Width, number of layers and bias, then ratios and heads of layers; see `Spelled`."""
+        return self.scale.variables()
+
+    def spell(self, arch: Transformer) -> dict[str, Value]:
+        """Return `width`, `depth`, `bias`, `ratio0` ..., `heads0` ... by name."""
+        return arch.spell()
+
+    def read_spelling(self, values: Mapping[str, Value]) -> Transformer:
+        """Inverse of `spell`."""
+        return Transformer.read_spelling(read_by(self.variables, values))
 
     @functools.cached_property
     def blocks(self) -> Sequence[Block]:

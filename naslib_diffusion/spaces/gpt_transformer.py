@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from naslib_diffusion.spaces.parameters import Categorical, Value
+from naslib_diffusion.spaces.variables import Variable, reaching
 
 BIASES = (True, False)
 
@@ -34,6 +38,21 @@ class Transformer:
     def __str__(self) -> str:
         layers = (f"{r}x{h}" for r, h in zip(self.ratios, self.heads, strict=True))
         return f"{self.width} {'bias' if self.bias else 'no-bias'} {' '.join(layers)}"
+
+    def spell(self) -> dict[str, Value]:
+        """Return the values of `Scale.variables`."""
+        layers = {"ratio": self.ratios, "heads": self.heads}
+        return {
+            **{"width": self.width, "depth": len(self.ratios), "bias": self.bias},
+            **{f"{name}{i}": own for name, row in layers.items() for i, own in enumerate(row)},
+        }
+
+    @staticmethod
+    def read_spelling(values: Mapping[str, Any]) -> Transformer:
+        """Inverse of `spell`."""
+        layers = range(values["depth"])
+        ratios, heads = (tuple(values[f"{k}{i}"] for i in layers) for k in ("ratio", "heads"))
+        return Transformer(values["width"], values["bias"], ratios, heads)
 
     @staticmethod
     def read(text: str) -> Transformer:
@@ -78,6 +97,19 @@ class Scale:
             if heads not in self.heads:
                 return f"layer {i} has {heads} heads, none of {_listed(self.heads)}"
         return None
+
+    def variables(self) -> tuple[Variable, ...]:
+        """Return the decisions by name; those of layers exist where there are so many layers."""
+        found = {"width": self.widths, "depth": self.depths, "bias": BIASES}
+        layers = {"ratio": self.ratios, "heads": self.heads}
+        return (
+            *(Variable(name, Categorical(values)) for name, values in found.items()),
+            *(
+                Variable(f"{name}{i}", Categorical(values), reaching("depth", self.depths, i))
+                for name, values in layers.items()
+                for i in range(max(self.depths))
+            ),
+        )
 
     def uniform(self, width: int, depth: int, bias: bool, place: int) -> Transformer:
         """Return the transformer all of whose layers have the choices number `place`."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from naslib_diffusion.spaces.declaration import Maybe, Part, Repeat, When, as_parameter
 from naslib_diffusion.spaces.layout_nodes import (
+    ABSENT,
     CellNode,
     Guards,
     LeafNode,
@@ -16,7 +17,8 @@ from naslib_diffusion.spaces.layout_nodes import (
     RepeatNode,
     code_of,
 )
-from naslib_diffusion.spaces.parameters import Categorical, Parameter
+from naslib_diffusion.spaces.parameters import Categorical, Parameter, Value
+from naslib_diffusion.spaces.variables import Variable
 
 MAX_DECISIONS = 10_000
 
@@ -45,6 +47,20 @@ class Decision:
     def discrete(self) -> bool:
         """Whether its code is the index of a value, and not the value itself."""
         return self.parameter.atoms is not None
+
+    @property
+    def absent(self) -> int | None:
+        """The code where it does not exist."""
+        return ABSENT if self.discrete else None
+
+    def value(self, code: Any) -> Value:
+        """Return the value of a code."""
+        value: Value = (self.parameter.values or ())[code] if self.discrete else code
+        return value
+
+    def code(self, value: Value) -> Any:
+        """Inverse of `value`; raises ValueError if it has no such value."""
+        return code_of(self.parameter, value, self.name) if self.discrete else value
 
 
 @dataclass(frozen=True)
@@ -96,6 +112,13 @@ class Layout:
                 times = "" if decision.place is None else f" x {decision.places}"
                 conditions = [self._condition(*guard) for guard in decision.guards.items()]
                 yield decision.declared + times, _values(decision.parameter), ", ".join(conditions)
+
+    def variables(self) -> Iterator[Variable]:
+        """Yield the decisions as hosts know them: guards by name and value."""
+        for decision in self.decisions:
+            guards = ((self.decisions[n], allowed) for n, allowed in decision.guards.items())
+            when = {own.name: tuple(map(own.value, sorted(codes))) for own, codes in guards}
+            yield Variable(decision.name, decision.parameter, when)
 
     def _condition(self, number: int, allowed: frozenset[int]) -> str:
         decision = self.decisions[number]

@@ -10,8 +10,9 @@ import functools
 import itertools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,8 @@ from torch.nn import functional
 from naslib_diffusion.spaces.base import Block, Factor, FeaturesPullback, Terms, UnionBlock
 from naslib_diffusion.spaces.costs import check_cost
 from naslib_diffusion.spaces.mobilenetv3_costs import COSTS, HEAD, layer_costs
+from naslib_diffusion.spaces.parameters import Categorical, Value
+from naslib_diffusion.spaces.variables import Variable, reaching, read_by, settle
 
 STAGES, LAYERS = 5, 4
 DEPTHS = (2, 3, 4)
@@ -103,6 +106,19 @@ class Subnet:
         return Subnet(tuple(layers))
 
 
+def _variables() -> tuple[Variable, ...]:
+    """Return Once-for-all's lists: `d0` to `d4`, `ks0` to `ks19` and `e0` to `e19`."""
+    layers = {"ks": KERNELS, "e": EXPANSIONS}
+    return (
+        *(Variable(f"d{stage}", Categorical(DEPTHS)) for stage in range(STAGES)),
+        *(
+            Variable(f"{key}{i}", Categorical(values), reaching(f"d{i // 4}", DEPTHS, i % LAYERS))
+            for key, values in layers.items()
+            for i in range(STAGES * LAYERS)
+        ),
+    )
+
+
 class MobileNetV3:
     """The sub-networks of Once-for-all's MobileNetV3.
 
@@ -122,11 +138,28 @@ class MobileNetV3:
     columns = (_OFA_KEYS, _OFA_COLUMNS)
     """Columns of tables over which Once-for-all's lists are spread."""
     costs = COSTS
+    variables = _variables()
+    """What Once-for-all's lists say, those of layers that `d` drops left out."""
 
     def __init__(self, resolution: int = 224) -> None:
         if resolution < 1:
             raise ValueError(f"resolution must be at least 1, not {resolution}")
         self.resolution = resolution
+
+    def spell(self, arch: Subnet) -> dict[str, Value]:
+        """Return Once-for-all's lists by `d0`, ..., `ks0`, ..., `e0`, ...; see `Spelled`."""
+        lists = arch.to_ofa()
+        values = {f"{key}{i}": value for key, own in lists.items() for i, value in enumerate(own)}
+        return settle(self.variables, lambda variable: values[variable.name])
+
+    def read_spelling(self, values: Mapping[str, Value]) -> Subnet:
+        """Inverse of `spell`."""
+        own: dict[str, Any] = read_by(self.variables, values)
+        stages = (
+            [OPERATIONS.index((own[f"ks{i}"], own[f"e{i}"])) for i in range(start, start + depth)]
+            for start, depth in zip(range(0, STAGES * LAYERS, LAYERS), own.values(), strict=False)
+        )
+        return Subnet.from_stages(list(stages))
 
     @functools.cached_property
     def blocks(self) -> Sequence[Block]:

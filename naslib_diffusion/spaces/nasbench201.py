@@ -11,7 +11,7 @@ import functools
 import itertools
 import random
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,8 @@ from naslib_diffusion.spaces.nasbench201_features import (
 )
 from naslib_diffusion.spaces.nasbench201_network import live_edges
 from naslib_diffusion.spaces.nasbench201_slopes import linearize_cell_features
+from naslib_diffusion.spaces.parameters import Categorical, Value
+from naslib_diffusion.spaces.variables import Variable, read_by
 
 __all__ = ["ADJACENCY", "EDGES", "OPERATIONS", "Cell", "NASBench201"]
 
@@ -58,6 +60,8 @@ class NASBench201:
     """What the columns of encodings stand for."""
     adjacency = ADJACENCY
     costs = tuple(COSTS)
+    variables = tuple(Variable(f"op{i}", Categorical(OPERATIONS)) for i in range(len(EDGES)))
+    """The operations, in the order of the string."""
 
     @functools.cached_property
     def blocks(self) -> Sequence[Block]:
@@ -65,6 +69,15 @@ class NASBench201:
         eye = torch.eye(7, dtype=torch.double)
         ends = AtomBlock(0, eye[:1]), AtomBlock(49, eye[1:2])
         return (ends[0], *(AtomBlock(7 * node, eye[2:]) for node in range(1, 7)), ends[1])
+
+    def spell(self, arch: Cell) -> dict[str, Value]:
+        """Return the names of the operations; see `Spelled`."""
+        pairs = zip(self.variables, arch.operations, strict=True)
+        return {variable.name: OPERATIONS[i] for variable, i in pairs}
+
+    def read_spelling(self, values: Mapping[str, Value]) -> Cell:
+        """Inverse of `spell`."""
+        return Cell(tuple(map(OPERATIONS.index, read_by(self.variables, values).values())))
 
     def __iter__(self) -> itertools.starmap[Cell]:
         """Iterate over all 15,625 cells."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +18,8 @@ from torch.nn import functional
 
 from naslib_diffusion.spaces.base import Block, Factor, UnionBlock
 from naslib_diffusion.spaces.nasbenchgraph_features import tree_features
+from naslib_diffusion.spaces.parameters import Categorical, Value
+from naslib_diffusion.spaces.variables import Variable, read_by
 
 OPERATIONS = ("gat", "gcn", "gin", "cheb", "sage", "arma", "graph", "fc", "skip")
 SKIP = OPERATIONS.index("skip")
@@ -62,6 +64,21 @@ class NASBenchGraph:
         *("feeds input", *(f"feeds operation {i}" for i in range(1, 5)), "feeds output"),
     )
     """What the columns of encodings stand for."""
+    variables = (
+        Variable("wiring", Categorical("".join(map(str, wiring)) for wiring in WIRINGS)),
+        *(Variable(f"op{i}", Categorical(OPERATIONS)) for i in range(4)),
+    )
+    """The sources, such as "0012", and the operations."""
+
+    def spell(self, arch: GraphNet) -> dict[str, Value]:
+        """Return the sources and the names of the operations; see `Spelled`."""
+        names = {f"op{i}": OPERATIONS[k] for i, k in enumerate(arch.operations)}
+        return {"wiring": "".join(map(str, arch.wiring)), **names}
+
+    def read_spelling(self, values: Mapping[str, Value]) -> GraphNet:
+        """Inverse of `spell`."""
+        wiring, *names = read_by(self.variables, values).values()
+        return GraphNet(tuple(map(int, str(wiring))), tuple(map(OPERATIONS.index, names)))
 
     @functools.cached_property
     def blocks(self) -> Sequence[Block]:

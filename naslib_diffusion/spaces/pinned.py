@@ -11,6 +11,8 @@ from torch import Tensor
 
 from naslib_diffusion.spaces.base import AtomBlock, Block, Space
 from naslib_diffusion.spaces.budgeted import Budgeted
+from naslib_diffusion.spaces.equality import Exact, under
+from naslib_diffusion.spaces.given import Given
 from naslib_diffusion.spaces.parameters import Value
 from naslib_diffusion.spaces.product import Point, ProductSpace
 
@@ -66,7 +68,9 @@ class Pinned(ProductSpace):
 
 
 def unpinned(space: Space[Any]) -> Space[Any]:
-    """Return the space of which `space` is a part, or itself."""
-    if isinstance(space, Budgeted):
+    """Return the space of which `space` is a part, or itself, under the same equality."""
+    if isinstance(space, Budgeted | Given):
         return unpinned(space.space)
+    if isinstance(space, Exact):
+        return under(unpinned(space.space), "exact")
     return space.whole if isinstance(space, Pinned) else space

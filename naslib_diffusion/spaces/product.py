@@ -23,6 +23,7 @@ from naslib_diffusion.spaces.base import (
 from naslib_diffusion.spaces.costs import check_cost
 from naslib_diffusion.spaces.parameter_costs import ParameterCosts, cost_tables
 from naslib_diffusion.spaces.parameters import Categorical, Parameter, Value, typed
+from naslib_diffusion.spaces.variables import Variable, read_by
 
 _MAX_ROUNDS = 100  # batches that `sample` draws before it gives up on a user's `is_valid`
 _MIN_BATCH = 100
@@ -123,6 +124,19 @@ class ProductSpace:
                 [f"{name}={v}" for v in p.values] if isinstance(p, Categorical) else [name]
             )
         )
+
+    @functools.cached_property
+    def variables(self) -> tuple[Variable, ...]:
+        """The parameters by name, without conditions; see `Spelled`."""
+        return tuple(map(Variable, self.names, self.parameters))
+
+    def spell(self, arch: Point) -> dict[str, Value]:
+        """Return the values by name."""
+        return dict(zip(self.names, arch.values, strict=True))
+
+    def read_spelling(self, values: Mapping[str, Value]) -> Point:
+        """Inverse of `spell`."""
+        return Point(tuple(read_by(self.variables, values).values()), self.names)
 
     @functools.cached_property
     def blocks(self) -> Sequence[Block]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from naslib_diffusion.spaces.base import A, Block, Space
 
-SHARED = ("legend", "columns", "build", "cost", "costs")
+SHARED = ("legend", "columns", "build", "cost", "costs", "variables", "spell", "read_spelling")
 """What a space may offer beside the protocol that holds for any part of it, too."""
 
 

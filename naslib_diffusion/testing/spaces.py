@@ -21,6 +21,7 @@ from naslib_diffusion.spaces.base import (
     draw,
 )
 from naslib_diffusion.spaces.paths import PathBlock
+from naslib_diffusion.spaces.variables import Spelled, settle
 
 _LISTED = 2**14
 """Unions of up to so many values are checked value by value, larger ones part by part."""
@@ -121,6 +122,22 @@ class SpaceTestCase:
             with pytest.raises(ValueError, match=r"\S") as caught:
                 space.parse(text)
             assert "\n" not in str(caught.value)
+
+    def test_spelling_round_trip(self, space: Space[Any]) -> None:
+        """If the space tells its variables, they spell architectures, those that exist only."""
+        if not isinstance(space, Spelled):
+            pytest.skip("the space tells no variables")
+        names = [variable.name for variable in space.variables]
+        assert len(set(names)) == len(names)
+        for arch in _sample(space, 32):
+            values = space.spell(arch)
+            asked = settle(space.variables, lambda variable: values[variable.name])  # noqa: B023
+            assert asked == values, f"{arch} has values of variables that do not exist beside them"
+            assert space.read_spelling(values) == arch
+            fillers = {variable.name: variable.filler for variable in space.variables}
+            assert space.read_spelling({**fillers, **values}) == arch, "fillers are ignored"
+            with pytest.raises(KeyError):
+                space.read_spelling({})
 
     def test_any_tensor_decodes(self, space: Space[Any]) -> None:
         """Every tensor decodes, to a valid architecture unless the space `rejects`."""

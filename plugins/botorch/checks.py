@@ -10,6 +10,7 @@ from torch import Tensor
 
 from naslib_diffusion.optimize.moves import moves_of
 from naslib_diffusion.spaces import Categorical, ProductSpace, Space
+from naslib_diffusion.spaces.equality import structure
 
 CLOSE = 1e-3
 """Coordinates may be off those of an architecture by so much: rows in single precision are, and
@@ -73,18 +74,19 @@ def check_model(space: Space[Any], coding: Coding, inputs: list[Tensor]) -> None
 def _odd(space: Space[Any], coding: Coding, points: Tensor) -> Tensor:
     """Tell which coordinates of points are not those of an encoding: `n x D`."""
     x = coding.encodings(points.detach().double().cpu())
-    rounded = moves_of(space).round(x)
+    rounded = moves_of(structure(space)).round(x)  # a point beyond a budget is one, too
     close: Tensor = (x - rounded).abs() <= CLOSE  # which NaN is not
     return ~close
 
 
 def _columns(space: Space[Any], coding: Coding) -> str:
     """Say what the columns of a model should be."""
-    if not isinstance(space, ProductSpace):
+    whole = structure(space)
+    if not isinstance(whole, ProductSpace):
         return f"space.encode(architectures).flatten(1), {coding.width} columns in [0, 1]"
     listed, start = [], 0
-    spread = coding.width == space.shape[0]
-    for name, parameter in zip(space.names, space.parameters, strict=True):
+    spread = coding.width == whole.shape[0]
+    for name, parameter in zip(whole.names, whole.parameters, strict=True):
         choice = isinstance(parameter, Categorical)
         width = parameter.width if spread else 1
         columns = f"{start}" if width == 1 else f"{start}-{start + width - 1}"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from naslib_diffusion.spaces import ProductSpace, Space
+from naslib_diffusion.spaces.equality import structure
 from naslib_diffusion.spaces.parameters import Categorical
 
 Encoding = Literal["one-hot", "index"]
@@ -56,16 +57,17 @@ class Index:
     It is the coding of `MixedSingleTaskGP(cat_dims)`; indices have no gradient.
 
     Raises:
-        ValueError: if the space is not a `ProductSpace`.
+        ValueError: if the space is not a `ProductSpace`, nor a part of one.
     """
 
     def __init__(self, space: Space[Any]) -> None:
-        if not isinstance(space, ProductSpace):
+        whole = structure(space)
+        if not isinstance(whole, ProductSpace):
             raise ValueError(
                 f"the encoding 'index' needs a ProductSpace; {space.name!r} has 'one-hot' only"
             )
-        self.width = len(space.parameters)
-        self._counts = [p.width if isinstance(p, Categorical) else 0 for p in space.parameters]
+        self.width = len(whole.parameters)
+        self._counts = [p.width if isinstance(p, Categorical) else 0 for p in whole.parameters]
 
     def inputs(self, x: Tensor) -> Tensor:
         """Take the largest coordinate of each one-hot, `... x D` to `... x width`."""

@@ -22,6 +22,7 @@ from naslib_diffusion.diffusion.guidance import Guide
 from naslib_diffusion.optimize import Effort, Maximizer
 from naslib_diffusion.spaces import Space, UniformBlock
 from naslib_diffusion.spaces.batches import Batch, Batches
+from naslib_diffusion.spaces.equality import structure
 from naslib_diffusion.spaces.fixed import Fixed
 
 Found = tuple[list[Any], Tensor]
@@ -207,4 +208,5 @@ def _keys(space: Space[Any], coding: Coding, points: Tensor | None) -> set[Hasha
         return set()
     check_points(space, coding, points, "X_avoid")
     x = coding.encodings(points.detach().double().cpu())
-    return set(map(space.canonical, space.decode(x.view(-1, *space.shape))))
+    archs = structure(space).decode(x.view(-1, *space.shape))  # not members that are near
+    return set(map(space.canonical, archs))

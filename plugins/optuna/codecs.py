@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic
 
@@ -14,89 +16,64 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from naslib_diffusion.spaces import Budgeted, MobileNetV3, NASBench201, NASBenchGraph, ProductSpace
-from naslib_diffusion.spaces import nasbenchgraph as graph
-from naslib_diffusion.spaces.base import A, Space
-from naslib_diffusion.spaces.mobilenetv3 import DEPTHS, EXPANSIONS, KERNELS, Subnet
-from naslib_diffusion.spaces.nasbench201 import OPERATIONS, Cell
-from naslib_diffusion.spaces.nasbenchgraph import GraphNet
+from naslib_diffusion.spaces.base import A, HardlyAnyValid, Space
+from naslib_diffusion.spaces.given import Given
 from naslib_diffusion.spaces.numbers import Integer, Real
-from naslib_diffusion.spaces.parameters import Parameter
-from naslib_diffusion.spaces.product import Point
+from naslib_diffusion.spaces.parameters import Parameter, Value
 from naslib_diffusion.spaces.restricted import Restricted
-from naslib_diffusion.spaces.subset import Subset
+from naslib_diffusion.spaces.sampling import sample_some
+from naslib_diffusion.spaces.variables import Spelled, SpelledSpace, settle
 
 MAX_NAMES = 5000
-"""Most architectures of a space without documented parameters: each trial stores all names."""
+"""Most architectures of a space without variables: each trial stores all names."""
 
 
-class CellCodec:
-    """Cells of NAS-Bench-201: `op0` to `op5`, names of operations in the order of the string."""
+class VariableCodec(Generic[A]):
+    """Any space that tells its variables: a parameter for each.
 
-    def __init__(self, space: NASBench201, is_valid: Rule | None = None) -> None:
-        self.space = restricted(space, is_valid, self.write)
-        self.distributions: dict[str, BaseDistribution] = {
-            f"op{i}": CategoricalDistribution(OPERATIONS) for i in range(6)
-        }
-
-    def read(self, params: Params) -> Cell:
-        """Return the cell."""
-        return Cell(tuple(OPERATIONS.index(params[name]) for name in self.distributions))
-
-    def write(self, arch: Cell) -> dict[str, Any]:
-        """Return the names of the operations."""
-        return {f"op{i}": OPERATIONS[k] for i, k in enumerate(arch.operations)}
-
-
-class SubnetCodec:
-    """Once-for-all's lists: `d0` to `d4`, `ks0` to `ks19` and `e0` to `e19`.
-
-    A trial may leave out `ks` and `e` of layers that its `d` drops.
+    A trial may leave out parameters that do not exist beside its others.
     """
 
-    def __init__(self, space: MobileNetV3, is_valid: Rule | None = None) -> None:
-        self.space = restricted(space, is_valid, self.write)
-        choices = {"d": (DEPTHS, 5), "ks": (KERNELS, 20), "e": (EXPANSIONS, 20)}
+    def __init__(self, space: SpelledSpace[A], is_valid: Rule | None = None) -> None:
+        self.variables = tuple(space.variables)
         self.distributions: dict[str, BaseDistribution] = {
-            f"{key}{i}": CategoricalDistribution(values)
-            for key, (values, count) in choices.items()
-            for i in range(count)
+            variable.name: _distribution(variable.parameter) for variable in self.variables
         }
+        self._spelling, self.space = space, restricted(space, is_valid, self.write)
 
-    def read(self, params: Params) -> Subnet:
-        """Return the sub-network."""
-        d = [params[f"d{i}"] for i in range(5)]
-        dropped = [i % 4 >= d[i // 4] for i in range(20)]
-        ks = [KERNELS[0] if dropped[i] else params[f"ks{i}"] for i in range(20)]
-        e = [EXPANSIONS[0] if dropped[i] else params[f"e{i}"] for i in range(20)]
-        return Subnet.from_ofa(ks, e, d)
-
-    def write(self, arch: Subnet) -> dict[str, Any]:
-        """Return all 45 values; the smallest ones for layers that are dropped."""
-        lists = arch.to_ofa().items()
-        return {f"{key}{i}": value for key, values in lists for i, value in enumerate(values)}
-
-
-class GraphCodec:
-    """NAS-Bench-Graph: `wiring`, sources such as "0012", and `op0` to `op3`, operations."""
-
-    def __init__(self, space: NASBenchGraph, is_valid: Rule | None = None) -> None:
-        self.space = restricted(space, is_valid, self.write)
-        wirings = ["".join(map(str, wiring)) for wiring in graph.WIRINGS]
-        self.distributions: dict[str, BaseDistribution] = {
-            "wiring": CategoricalDistribution(wirings),
-            **{f"op{i}": CategoricalDistribution(graph.OPERATIONS) for i in range(4)},
-        }
-
-    def read(self, params: Params) -> GraphNet:
+    def read(self, params: Params) -> A:
         """Return the architecture."""
-        operations = tuple(graph.OPERATIONS.index(params[f"op{i}"]) for i in range(4))
-        return GraphNet(tuple(map(int, params["wiring"])), operations)
+        return self._spelling.read_spelling(params)
 
-    def write(self, arch: GraphNet) -> dict[str, Any]:
-        """Return the sources and the names of the operations."""
-        names = {f"op{i}": graph.OPERATIONS[k] for i, k in enumerate(arch.operations)}
-        return {"wiring": "".join(map(str, arch.wiring)), **names}
+    def write(self, arch: A) -> dict[str, Any]:
+        """Return all values; the first ones of parameters that do not exist."""
+        values = self._spelling.spell(arch)
+        return {v.name: values.get(v.name, v.filler) for v in self.variables}
+
+    def given(self, fixed: Params) -> VariableCodec[A]:
+        """Return a codec of the architectures that have these values, if there are any.
+
+        Those that do not belong to their parameter are left out of account.
+        """
+        values: dict[str, Value] = {}
+        for variable in self.variables:
+            if variable.name in fixed:
+                with contextlib.suppress(ValueError, TypeError):
+                    values[variable.name] = variable.parameter.read(fixed[variable.name])
+        if not values:
+            return self
+        codec = copy.copy(self)
+        codec.space = Given(self.space, self._spelling, values)
+        try:
+            sample_some(codec.space, 1)
+        except HardlyAnyValid:  # of a budget, say, that the values alone exceed
+            return self
+        return codec
+
+    def suggest(self, trial: optuna.Trial) -> A:
+        """Suggest the parameters that exist, one after the other; return the architecture."""
+        own = self.distributions
+        return self.read(settle(self.variables, lambda v: trial._suggest(v.name, own[v.name])))
 
 
 class NameCodec(Generic[A]):
@@ -105,8 +82,8 @@ class NameCodec(Generic[A]):
     def __init__(self, space: Space[A], is_valid: Rule | None = None) -> None:
         if not isinstance(space, Iterable) or not space.size or space.size > MAX_NAMES:
             raise ValueError(
-                f"space {space.name!r} has no documented parameters and more than {MAX_NAMES} "
-                "architectures; give distributions by name instead"
+                f"space {space.name!r} has no variables (see spaces.variables.Spelled) and more "
+                f"than {MAX_NAMES} architectures; give distributions by name instead"
             )
         self.space = restricted(space, is_valid, self.write)
         self._archs: dict[str, A] = {str(arch): arch for arch in space}
@@ -123,70 +100,39 @@ class NameCodec(Generic[A]):
         """Return the string."""
         return {"arch": str(arch)}
 
-
-class PointCodec:
-    """A `ProductSpace` that the user built, or a list of its points: its parameters.
-
-    Args:
-        space: of the points that may be proposed.
-        whole: the space whose parameters they have.
-        is_valid: bans combinations.
-    """
-
-    def __init__(
-        self, space: Space[Point], whole: ProductSpace, is_valid: Rule | None = None
-    ) -> None:
-        self.space = restricted(space, is_valid, self.write)
-        pairs = zip(whole.names, whole.parameters, strict=True)
-        self.distributions: dict[str, BaseDistribution] = {
-            name: _distribution(p) for name, p in pairs
-        }
-
-    def read(self, params: Params) -> Point:
-        """Collect the values."""
-        values = []
-        for name, distribution in self.distributions.items():
-            floating = isinstance(distribution, FloatDistribution)
-            values.append(float(params[name]) if floating else params[name])
-        return Point(tuple(values))
-
-    def write(self, arch: Point) -> dict[str, Any]:
-        """Return the values by name."""
-        return dict(zip(self.distributions, arch.values, strict=True))
+    def suggest(self, trial: optuna.Trial) -> A:
+        """Suggest the string."""
+        return self.read({"arch": trial._suggest("arch", self.distributions["arch"])})
 
 
-def codec_of(space: Any, is_valid: Rule | None = None) -> Codec[Any]:  # noqa: PLR0911 - one a kind
+def codec_of(space: Any, is_valid: Rule | None = None) -> Codec[Any]:
     """Return how trials spell the architectures of a space, or of a mapping of distributions."""
     if isinstance(space, Mapping):
         return ProductCodec(space, is_valid)
-    if isinstance(space, Budgeted):
-        codec = codec_of(space.space)
-        codec.space = restricted(space, is_valid, codec.write)
-        return codec
-    if isinstance(space, NASBench201):
-        return CellCodec(space, is_valid)
-    if isinstance(space, MobileNetV3):
-        return SubnetCodec(space, is_valid)
-    whole = space.space if isinstance(space, Subset) else space
-    if isinstance(whole, ProductSpace):
-        return PointCodec(space, whole, is_valid)
-    if isinstance(space, NASBenchGraph):
-        return GraphCodec(space, is_valid)
+    return architectures(space, is_valid)
+
+
+def architectures(
+    space: Space[A], is_valid: Rule | None = None
+) -> VariableCodec[A] | NameCodec[A]:
+    """Return how trials spell the architectures of a space."""
+    if isinstance(space, Spelled):
+        return VariableCodec(space, is_valid)
     return NameCodec(space, is_valid)
 
 
 def suggest(trial: optuna.Trial, space: Space[A]) -> A:
-    """Suggest all parameters of a space to a trial, and return the architecture.
+    """Suggest the parameters of a space that exist to a trial, and return the architecture.
+
+    Any sampler may choose. One that does not know the space may choose what a part of it, such as
+    `Budgeted`, excludes: ask `space.is_valid`.
 
     Example:
         def objective(trial):
             cell = suggest(trial, space)
             return train(str(cell))
     """
-    codec: Codec[A] = codec_of(space)
-    params = {name: trial._suggest(name, d) for name, d in codec.distributions.items()}
-    arch: A = codec.read(params)
-    return arch
+    return architectures(space).suggest(trial)
 
 
 def restricted(

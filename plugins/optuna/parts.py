@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from naslib_diffusion.plugins.optuna.codecs import codec_of
+from naslib_diffusion.plugins.optuna.codecs import VariableCodec, codec_of
 from naslib_diffusion.plugins.optuna.inference import Common, complete, constants, groups, joint
 from naslib_diffusion.plugins.optuna.spaces import Codec, ProductCodec, Rule
 from optuna.distributions import BaseDistribution
@@ -63,6 +63,8 @@ class Parts:
             others: values of other groups, for the user's rule to see.
             fixed: values of this group that are given.
         """
+        if isinstance(self.told, VariableCodec) and share.keys() <= self.told.distributions.keys():
+            return self.told.given(fixed or {})
         if not fixed and self.told is not None and share.keys() == self.told.distributions.keys():
             return self.told
         seen = {} if self._is_valid is None else constants(self._inferred(study))
@@ -84,11 +86,12 @@ class Parts:
     def _adopted(self, study: Study, codec: Codec[Any]) -> Distributions:
         """Return the distributions by which this study spells architectures; empty if unknown.
 
-        Optuna demands equal choices in equal order, and trials may have an order of their own.
+        Optuna demands equal choices in equal order, and trials may have an order of their own. A
+        parameter that no trial had yet is planned with the others when it is suggested.
         """
         if self._fixed:
             return {n: d for n, d in codec.distributions.items() if not d.single()}
-        for trial in reversed(study.get_trials(deepcopy=False)):
-            if codec.distributions.keys() <= trial.distributions.keys():
-                return {name: trial.distributions[name] for name in codec.distributions}
-        return {}
+        latest: Distributions = {}
+        for trial in study.get_trials(deepcopy=False):
+            latest.update(trial.distributions)
+        return {name: latest[name] for name in codec.distributions if name in latest}

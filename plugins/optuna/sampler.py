@@ -185,6 +185,8 @@ class DiffusionNAGSampler(BaseSampler):
         if codec is not None and param_name in codec.distributions:
             plan = sharing.claimed(trial)
             if param_name not in plan:
+                given = _part(sharing.fixed_values(study, trial), codec.distributions)
+                codec = self._parts.codec(study, codec.distributions, {}, given)
                 plan = self._propose(study, trial, codec, {})
             if param_distribution._contains(param_distribution.to_internal_repr(plan[param_name])):
                 return plan[param_name]

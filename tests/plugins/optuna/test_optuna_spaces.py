@@ -14,7 +14,19 @@ from naslib_diffusion.plugins.optuna.spaces import ProductCodec, representable
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from naslib_diffusion import DiffusionNAGSampler
-from naslib_diffusion.spaces import MobileNetV3, NASBench201, NASBenchGraph, ProductSpace
+from naslib_diffusion.spaces import (
+    GPT,
+    Budgeted,
+    DeclaredSpace,
+    Maybe,
+    MobileNetV3,
+    NASBench201,
+    NASBenchGraph,
+    ProductSpace,
+    Repeat,
+    When,
+    from_samples,
+)
 from naslib_diffusion.spaces.numbers import Integer, Real
 from naslib_diffusion.spaces.parameters import Categorical
 from naslib_diffusion.spaces.subset import Subset
@@ -26,11 +38,27 @@ POINTS = ProductSpace(
     [Categorical(["a", "b"], name="k"), Integer(1, 64, log=True, name="n"), Real(0, 1, name="x")]
 )
 SAMPLE = CELLS.sample(200, torch.Generator().manual_seed(1))
+DECLARED = DeclaredSpace(
+    {
+        "width": [16, 32, 64],
+        "layers": Repeat({"kernel": [3, 5], "act": ["relu", None]}, depth=[1, 2, 3]),
+        "head": Maybe({"units": Integer(1, 64, log=True)}),
+        "optimiser": ["sgd", "adam"],
+        "momentum": When(Real(0.0, 0.99), optimiser="sgd"),
+    },
+    costs={"work": {"width": lambda width: width, "layers.kernel": lambda kernel: 10 * kernel}},
+)
+SMALL = Budgeted(GPT("s"), "params", at_most=30e6)
 SPACES = [
     CELLS,
     MobileNetV3(),
     NASBenchGraph(),
     POINTS,
+    GPT("s"),
+    DECLARED,
+    SMALL,
+    Budgeted(DECLARED, "work", at_most=60),
+    Budgeted(MobileNetV3(), "flops", at_most=3e8),
     Subset(CELLS, list({CELLS.canonical(c): c for c in SAMPLE}.values())),
     Subset(POINTS, POINTS.sample(50, torch.Generator().manual_seed(0))),
 ]
@@ -62,6 +90,56 @@ def test_studies_over_spaces_propose_distinct_architectures(space: Any) -> None:
     assert all(map(space.is_valid, seen))
     assert len(set(map(space.canonical, seen))) == 6
     assert pickle.loads(pickle.dumps(study.sampler)).reseed_rng() is None
+
+
+@pytest.mark.parametrize("space", [DECLARED, MobileNetV3()], ids=lambda space: space.name)
+def test_trials_have_the_parameters_that_exist(space: Any) -> None:
+    sampler = DiffusionNAGSampler(space=space, seed=1, n_startup_trials=2, candidates=8)
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(lambda trial: float(len(str(suggest(trial, space)))), n_trials=4)
+    for trial in study.trials:
+        assert trial.params == space.spell(space.read_spelling(trial.params))
+    assert len({frozenset(trial.params) for trial in study.trials}) > 1
+
+
+def test_any_sampler_suggests_what_exists() -> None:
+    sampler = optuna.samplers.TPESampler(multivariate=True, group=True, seed=0, n_startup_trials=2)
+    study = optuna.create_study(sampler=sampler)
+    archs: list[Any] = []
+
+    def objective(trial: optuna.Trial) -> float:
+        archs.append(suggest(trial, DECLARED))
+        return float(len(archs[-1]["layers"]))
+
+    study.optimize(objective, n_trials=6)
+    assert all(map(DECLARED.is_valid, archs))
+    assert [trial.params for trial in study.trials] == [DECLARED.spell(arch) for arch in archs]
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_the_rest_of_an_enqueued_trial_keeps_to_the_budget(before: int) -> None:
+    sampler = DiffusionNAGSampler(space=SMALL, seed=0, n_startup_trials=2, candidates=8)
+    study = optuna.create_study(sampler=sampler)
+    archs: list[Any] = []
+
+    def objective(trial: optuna.Trial) -> float:
+        archs.append(suggest(trial, SMALL))
+        return SMALL.cost(archs[-1], "params")
+
+    study.optimize(objective, n_trials=before)
+    study.enqueue_trial({"depth": 12, "ratio11": 4, "bias": False})
+    study.optimize(objective, n_trials=2)
+    own = archs[before]
+    assert (len(own.ratios), own.ratios[11], own.bias) == (12, 4, False)
+    assert all(map(SMALL.is_valid, archs))
+
+
+def test_an_enqueued_trial_beyond_the_budget_is_kept() -> None:
+    study = optuna.create_study(sampler=DiffusionNAGSampler(space=SMALL, seed=0, candidates=8))
+    study.enqueue_trial({"width": 768})
+    study.optimize(lambda trial: SMALL.cost(suggest(trial, SMALL), "params"), n_trials=1)
+    assert study.trials[0].params["width"] == 768
+    assert study.trials[0].value > 30e6
 
 
 def test_an_order_of_choices_of_ones_own() -> None:
@@ -112,14 +190,20 @@ def test_dropped_layers_may_be_left_out() -> None:
     assert len(subnets) == 4
 
 
-def test_spaces_without_parameter_names_must_be_small() -> None:
+def test_spaces_without_variables_have_names_if_they_are_small() -> None:
+    whole = from_samples([([[1, 0], [0, 1]], [[0, 1], [0, 0]]), ([[1, 0], [0, 1]], [[0, 0]] * 2)])
+    graphs = Subset(whole, whole.samples)
+    study = optuna.create_study(sampler=DiffusionNAGSampler(space=graphs, seed=0))
+    study.optimize(lambda trial: len(str(suggest(trial, graphs))), n_trials=2)
+    assert {trial.params["arch"] for trial in study.trials} == set(map(str, graphs))
+
     class Large:
         name, size = "large", 10**6
 
         def __iter__(self) -> Any:
             return iter(())
 
-    with pytest.raises(ValueError, match="'large' has no documented parameters"):
+    with pytest.raises(ValueError, match="'large' has no variables"):
         codec_of(Large())
 
 

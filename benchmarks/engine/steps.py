@@ -1,0 +1,208 @@
+"""The acquisition step on large spaces: guided generation against mutation and random ones.
+
+The same search with the same surrogate, random start and number of candidates; only who proposes
+the candidates differs (paper, Section 3.4).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from naslib_diffusion.benchmarks.engine.landscapes import Quadratic
+from naslib_diffusion.benchmarks.harness.common import (
+    budget_option,
+    data_option,
+    need_files,
+    out_option,
+    processes_option,
+    run_all,
+    save,
+    seeds_option,
+    several,
+    show,
+)
+from naslib_diffusion.benchmarks.harness.searching import best_so_far
+from naslib_diffusion.benchmarks.harness.statistics import Floats, paired
+from naslib_diffusion.benchmarks.paper.ofa import FILE, AccuracyPredictor
+from scipy.stats import binomtest
+
+from naslib_diffusion.search import Search
+from naslib_diffusion.search.strategies import STRATEGIES, GuidedStrategy, Strategy
+from naslib_diffusion.spaces import GPT, Budgeted, DeclaredSpace, MobileNetV3, Repeat, Space
+from naslib_diffusion.tables.hwgpt import perplexity
+
+SHARE = 0.2
+"""Share of random architectures that are within the budget."""
+DRAWN = 2000
+"""Random architectures that tell where that is."""
+WHERE = ("everywhere", "within")
+
+METHODS: dict[str, Strategy] = {
+    "guided": STRATEGIES["guided"],
+    "generated": GuidedStrategy(polish=0),
+    "mutation": STRATEGIES["mutation"],
+    "mutation+random": STRATEGIES["mutation+random"],
+    "random": STRATEGIES["random"],
+}
+"""Who proposes; "generated" is guided generation without the polish of its best."""
+
+Evaluate = Callable[[Sequence[Any]], list[float]]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A space, what is to be maximised, and the cost that a budget limits."""
+
+    space: Any
+    evaluate: Evaluate
+    cost: str
+
+
+def transformers(scale: str, data: Path | None) -> Problem:
+    """Perplexity of HW-GPT-Bench's transformers, to be minimised."""
+    name = f"hwgpt_perplexity_{scale}.safetensors"
+    space, predict = GPT(scale), perplexity(need_files(data, name), scale)
+
+    def evaluate(archs: Sequence[Any]) -> list[float]:
+        with torch.no_grad():
+            values: list[float] = (-predict(space.encode(archs))).tolist()
+        return values
+
+    return Problem(space, evaluate, "params")
+
+
+def subnets(data: Path | None) -> Problem:
+    """ImageNet accuracy of Once-for-all's sub-networks by its own predictor."""
+    return Problem(MobileNetV3(), AccuracyPredictor(need_files(data, FILE)), "flops")
+
+
+def stages(data: Path | None) -> Problem:
+    """Three stages of two to five layers of three settings: 3e21, and a made-up objective."""
+    layer = {"kernel": [3, 5, 7], "width": [16, 32, 64], "activation": ["relu", "gelu", "swish"]}
+    parts = {f"stage{i}": Repeat(layer, depth=range(2, 6)) for i in range(3)}
+    work = {f"stage{i}.width": lambda width: width**2 for i in range(3)}
+    space = DeclaredSpace(parts, name="stages", costs={"work": work})
+    return Problem(space, Quadratic(space), "work")
+
+
+PROBLEMS: dict[str, Callable[[Path | None], Problem]] = {
+    "gpt-s": lambda data: transformers("s", data),
+    "gpt-m": lambda data: transformers("m", data),
+    "mobilenetv3": subnets,
+    "stages": stages,
+}
+
+
+def searched(problem: Problem, where: str) -> Space[Any]:
+    """Return where to search: all of a space, or the cheapest `SHARE` of it."""
+    space: Space[Any] = problem.space
+    if where == "everywhere":
+        return space
+    drawn = space.sample(DRAWN, torch.Generator().manual_seed(0))
+    costs = [problem.space.cost(arch, problem.cost) for arch in drawn]
+    return Budgeted(space, problem.cost, at_most=float(np.quantile(costs, SHARE)))
+
+
+def run(
+    name: str, data: Path | None, where: str, method: str, seed: int, budget: int
+) -> list[float]:
+    """Search once; return the best value, to be maximised, after each evaluation."""
+    torch.manual_seed(seed)
+    problem = PROBLEMS[name](data)
+    search = Search(searched(problem, where), strategy=METHODS[method], seed=seed)
+    return best_so_far(search, lambda arch: problem.evaluate([arch])[0], budget)
+
+
+@click.command()
+@data_option
+@out_option
+@several("--problem", PROBLEMS, "Space and objective")
+@several("--where", WHERE, f"All of the space, or what the cheapest {SHARE:.0%} cost", "both")
+@several("--method", METHODS, "Who proposes candidates", "all but generated")
+@seeds_option(default=10)
+@budget_option(default=60)
+@processes_option
+def main(
+    data: Path | None,
+    out: Path | None,
+    problems: Sequence[str],
+    wheres: Sequence[str],
+    methods: Sequence[str],
+    seeds: int,
+    budget: int,
+    processes: int,
+) -> None:
+    """Guided generation, mutation and random candidates for the same surrogate on large spaces."""
+    chosen = tuple(methods) or tuple(method for method in METHODS if method != "generated")
+    for name in problems or PROBLEMS:
+        PROBLEMS[name](data)  # says at once what is missing
+    curves: dict[str, dict[str, Floats]] = {}
+    for name, where in itertools.product(problems or PROBLEMS, wheres or WHERE):
+        title = f"{name}, {where}"
+        jobs = [(name, data, where, m, seed, budget) for seed in range(seeds) for m in chosen]
+        found = run_all(run, jobs, processes, title)
+        curves[title] = {
+            m: np.array([c for job, c in zip(jobs, found, strict=True) if job[3] == m])
+            for m in chosen
+        }
+        save(out, "steps", rows_of(curves, budget), seeds=seeds, budget=budget)
+        save(out, "steps_runs", runs_of(curves), seeds=seeds, budget=budget)
+    notes = [
+        f"wins-ties-losses: of {chosen[0]} over seeds, by the best value after {budget} "
+        "evaluations",
+        "p: Wilcoxon's signed-rank test, paired by seed, two-sided; of all problems together, the "
+        "sign test over problems and seeds without ties",
+    ]
+    show(f"Best value, mean of {seeds} seeds", rows_of(curves, budget), notes)
+
+
+def runs_of(curves: Mapping[str, Mapping[str, Floats]]) -> list[dict[str, object]]:
+    """Return the best value after each evaluation of each search, a row each."""
+    return [
+        {"problem": title, "method": method, "seed": seed, "best": " ".join(map(str, curve))}
+        for title, own in curves.items()
+        for method, values in own.items()
+        for seed, curve in enumerate(values.tolist())
+    ]
+
+
+def rows_of(curves: Mapping[str, Mapping[str, Floats]], budget: int) -> list[dict[str, object]]:
+    """Return a row for each problem and method, and one for each method of all problems."""
+    rows: list[dict[str, object]] = []
+    totals: dict[str, list[float]] = {}
+    for title, own in curves.items():
+        first = next(iter(own.values()))[:, -1]
+        for method, values in own.items():
+            row: dict[str, object] = {"problem": title, "method": method}
+            row |= {f"at {n}": f"{values[:, n - 1].mean():.4f}" for n in (budget // 2, budget)}
+            differences = first - values[:, -1]
+            if values[:, -1] is not first and method != next(iter(own)):
+                totals.setdefault(method, []).extend(differences.tolist())
+                row |= counted(differences) | {"p": f"{paired(first, values[:, -1]):.3f}"}
+            rows.append({"wins-ties-losses": "", "p": ""} | row)
+    for method, values in totals.items():
+        row = {"problem": "all", "method": method, f"at {budget // 2}": "", f"at {budget}": ""}
+        differences = np.array(values)
+        wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
+        p = binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
+        rows.append(row | counted(differences) | {"p": f"{p:.1g}"})
+    keys = ("problem", "method", f"at {budget // 2}", f"at {budget}", "wins-ties-losses", "p")
+    return [{key: row[key] for key in keys} for row in rows]
+
+
+def counted(differences: Floats) -> dict[str, object]:
+    """Count wins, ties and losses."""
+    signs = np.sign(differences)
+    wins, ties, losses = (int((signs == sign).sum()) for sign in (1, 0, -1))
+    return {"wins-ties-losses": f"{wins}-{ties}-{losses}"}
+
+
+if __name__ == "__main__":
+    main()
