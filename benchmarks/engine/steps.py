@@ -85,7 +85,11 @@ def subnets(data: Path | None) -> Problem:
 
 def stages(data: Path | None) -> Problem:
     """Three stages of two to five layers of three settings: 3e21, and a made-up objective."""
-    layer = {"kernel": [3, 5, 7], "width": [16, 32, 64], "activation": ["relu", "gelu", "swish"]}
+    layer: dict[str, Any] = {
+        "kernel": [3, 5, 7],
+        "width": [16, 32, 64],
+        "activation": ["relu", "gelu", "swish"],
+    }
     parts = {f"stage{i}": Repeat(layer, depth=range(2, 6)) for i in range(3)}
     work = {f"stage{i}.width": lambda width: width**2 for i in range(3)}
     space = DeclaredSpace(parts, name="stages", costs={"work": work})
@@ -117,7 +121,8 @@ def run(
     torch.manual_seed(seed)
     problem = PROBLEMS[name](data)
     search = Search(searched(problem, where), strategy=METHODS[method], seed=seed)
-    return best_so_far(search, lambda arch: problem.evaluate([arch])[0], budget)
+    best: list[float] = best_so_far(search, lambda arch: problem.evaluate([arch])[0], budget)
+    return best
 
 
 @click.command()

@@ -42,7 +42,7 @@ class Problem:
     evaluate: Evaluate
 
 
-BRANCHES = {
+BRANCHES: Mapping[str, Mapping[str, Any]] = {
     "kernel": {"scale": Real(1e-3, 1e3, log=True), "noise": Real(1e-6, 1.0, log=True)},
     "forest": {"trees": Integer(10, 1000, log=True), "share": Real(0.1, 1.0)},
     "network": {"activation": ["relu", "gelu", "tanh", "sine"], "decay": Real(0.0, 0.5)},

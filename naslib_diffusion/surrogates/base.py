@@ -85,14 +85,18 @@ class Observing(Surrogate, Protocol):
         """Variance of an observation around the latent function; of several objectives, each."""
 
 
+def noise_of(surrogate: Surrogate) -> float | Tensor:
+    """Return the variance of observations around the latent function, as far as it is known."""
+    return surrogate.noise if isinstance(surrogate, Observing) else 0.0
+
+
 def observed(surrogate: Surrogate, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of what would be observed at encodings, `B` each.
 
     The deviation is that of the latent function if the surrogate knows nothing of noise.
     """
     mean, deviation = surrogate.posterior(x)
-    noise = surrogate.noise if isinstance(surrogate, Observing) else 0.0
-    return mean, (deviation.square() + noise).sqrt()
+    return mean, (deviation.square() + noise_of(surrogate)).sqrt()
 
 
 def levels(surrogate: Surrogate, x: Tensor, targets: Tensor, repeats: bool) -> Tensor:

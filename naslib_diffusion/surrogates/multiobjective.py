@@ -18,7 +18,7 @@ from botorch.utils.multi_objective.box_decompositions import FastNondominatedPar
 from torch import Tensor
 
 from naslib_diffusion.surrogates.acquisition import log_improvement
-from naslib_diffusion.surrogates.base import Observing, Surrogate
+from naslib_diffusion.surrogates.base import Surrogate, noise_of
 
 MAX_OBJECTIVES = 3
 """With more objectives, the number of boxes grows too fast for an exact computation."""
@@ -49,8 +49,7 @@ class JointSurrogate:
     @property
     def noise(self) -> Tensor:
         """Variance of observations of each objective around the latent function, `m`."""
-        own = [model.noise if isinstance(model, Observing) else 0.0 for model in self.models]
-        return torch.tensor([float(noise) for noise in own]).to(self.points)
+        return torch.tensor([float(noise_of(model)) for model in self.models]).to(self.points)
 
     def fit(self, x: Tensor, y: Tensor) -> Self:
         """Raise TypeError: the models come fitted."""

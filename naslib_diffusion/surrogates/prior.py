@@ -13,7 +13,7 @@ from torch import Tensor
 from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.spaces.base import A, Space
 from naslib_diffusion.surrogates.adapted import AdaptedSurrogate, Residual
-from naslib_diffusion.surrogates.base import ObjectiveScale, Surrogate
+from naslib_diffusion.surrogates.base import ObjectiveScale, Surrogate, noise_of
 from naslib_diffusion.surrogates.correlation import Correlated
 from naslib_diffusion.surrogates.weighed import WeighedSurrogate
 
@@ -165,6 +165,11 @@ class InformedSurrogate:
             return explained, torch.ones_like(explained)
         mean, deviation = self._residual.posterior(x)
         return explained + mean, deviation
+
+    @property
+    def noise(self) -> float | Tensor:
+        """Variance of an observation around the latent function."""
+        return 0.0 if self._empty else noise_of(self._residual)
 
     def fantasize(self, x: Tensor) -> Self:
         """Return a copy that takes `x` (`B x *shape`) as observed at its posterior mean."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.surrogates.adapted import AdaptedSurrogate, Belief, mixed
-from naslib_diffusion.surrogates.base import Observing, Surrogate
+from naslib_diffusion.surrogates.base import Surrogate, noise_of
 from naslib_diffusion.surrogates.correlation import Correlation
 
 NONE, ALONE = 0.1, 0.02
@@ -103,9 +103,8 @@ class WeighedSurrogate:
     @property
     def noise(self) -> float:
         """Variance of an observation around the latent function."""
-        noises = [own.noise if isinstance(own, Observing) else 0.0 for own in self._predictors]
-        pairs = zip(self._weights.tolist(), noises, strict=True)
-        return float(sum(weight * noise for weight, noise in pairs))
+        pairs = zip(self._weights.tolist(), self._predictors, strict=True)
+        return float(sum(weight * noise_of(own) for weight, own in pairs))
 
     def fantasize(self, x: Tensor) -> Self:
         """Return a copy that takes `x` (`B x *shape`) as observed at its posterior mean.
