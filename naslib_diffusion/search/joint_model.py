@@ -82,7 +82,7 @@ class JointModeler(Modeler[A]):
             JointSurrogate(models, front),
             scales[0],
             0.0 if len(front) else None,
-            self._feasibility(trials),
+            self.feasibility(trials),
             scales=scales,
             signs=self.signs,
         )

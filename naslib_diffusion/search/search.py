@@ -45,6 +45,8 @@ LATER = 300
 """Evaluations for which the device is chosen: early on, either is fast."""
 INCUMBENTS = 20
 """How many of the best architectures a strategy gets to see."""
+DRAWN = 64
+"""For each random architecture, so many are drawn once something failed."""
 
 
 class Search(Generic[A]):
@@ -161,7 +163,7 @@ class Search(Generic[A]):
         asked = self.history.asked
         known = self.history.pending_or_failed if self.repeats else set(asked)
         at_random = min(n, max(self.initial - len(asked), 0))
-        archs = available(generator, at_random, known=known) if at_random else []
+        archs = self._draw(generator, at_random, known) if at_random else []
         known |= {self.space.canonical(arch) for arch in archs}
         while len(archs) < n:
             found = self._propose(generator, self._at_once(n - len(archs)), known, archs, random)
@@ -288,6 +290,17 @@ class Search(Generic[A]):
         """
         return n if self.history.finished or not self.modeler.priors else 1
 
+    @torch.no_grad()
+    def _draw(self, generator: GuidedGenerator[A], n: int, known: set[Hashable]) -> list[A]:
+        """Draw at random; once something failed, the first of many that will probably not."""
+        feasibility = self.modeler.feasibility(self.trials)
+        if feasibility is None:
+            return available(generator, n, known=known)
+        drawn = available(generator, DRAWN * n, known=known)
+        likely = feasibility(self.modeler.encode(drawn)).clamp(max=feasibility.demand)
+        order = likely.argsort(descending=True, stable=True)
+        return [drawn[i] for i in order[:n].tolist()]
+
     def _propose(
         self,
         generator: GuidedGenerator[A],
@@ -299,7 +312,7 @@ class Search(Generic[A]):
         """Let the strategy propose under the acquisition function, and pick the best `n`."""
         finished = self.history.finished
         if not finished and not self.modeler.priors:
-            return available(generator, n, known=known)
+            return self._draw(generator, n, known)
         model = self.modeler.fit(self.trials, [*self.pending, *picked])
         request = Request(
             n=max(self.candidates, 2 * n),
