@@ -64,7 +64,7 @@ class JointModeler(Modeler[A]):
         worth = [levels(m, x, y, self.noisy) for m, y in zip(models, targets, strict=True)]
         front = torch.stack(worth, -1)[feasible(done, x)].detach()
         best = 0.0 if len(front) else None
-        return JointModel(JointSurrogate(models, front), scales, best, self._feasibility(trials))
+        return JointModel(JointSurrogate(models, front), scales, best, self.feasibility(trials))
 
     def _expect(self, known: Sequence[A]) -> JointModel:
         """Return what the priors say before the first value: to beat is what is average."""

@@ -141,7 +141,6 @@ class Modeler(Generic[A]):
             trials: finished evaluations, failed ones among them.
             pending: architectures that count as observed at their mean.
         """
-        trials = unforgiven(self.space, trials)
         done = [trial for trial in trials if math.isfinite(trial.value)]
         if not done:
             return self._expect([*(trial.arch for trial in trials), *pending])
@@ -159,7 +158,7 @@ class Modeler(Generic[A]):
         surrogate = fit_to_values(informed(self.surrogate, self.priors), x, values, scale)
         worth = levels(surrogate, x, scale(values).to(x), self.noisy)[feasible(done, x)]
         best = float(worth.max()) if len(worth) else None
-        return Model(surrogate, (scale,), best, self._feasibility(trials), self.acquisition)
+        return Model(surrogate, (scale,), best, self.feasibility(trials), self.acquisition)
 
     def _expect(self, known: Sequence[A]) -> Model:
         """Return what the priors say before the first value; the known count as observed there."""
@@ -171,8 +170,9 @@ class Modeler(Generic[A]):
                 best = float(surrogate.posterior(x)[0].max())
         return Model(surrogate, (UNSCALED,), best, None, self.acquisition)
 
-    def _feasibility(self, trials: Sequence[Trial[A]]) -> Feasibility | None:
+    def feasibility(self, trials: Sequence[Trial[A]]) -> Feasibility | None:
         """Fit what constraints and failures tell; a failure is one constraint more, violated."""
+        trials = unforgiven(self.space, trials)
         failed = [not math.isfinite(trial.value) for trial in trials]
         rows: list[tuple[float, ...]] = [trial.constraints for trial in trials]
         if any(failed):

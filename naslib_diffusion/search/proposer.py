@@ -14,38 +14,18 @@ from naslib_diffusion.optimize.generator import GuidedGenerator
 from naslib_diffusion.search.history import History
 from naslib_diffusion.search.model import Model, Modeler, pick
 from naslib_diffusion.search.strategies import Request, Strategy, available
-from naslib_diffusion.spaces.base import Space
 
 A = TypeVar("A", bound=Hashable)
 
 INCUMBENTS = 20
 """How many of the best architectures a strategy gets to see."""
-
-
-@dataclass
-class Proposal(Generic[A]):
-    """What is proposed, and what was believed when it was.
-
-    Attributes:
-        known: canonical forms that must not be proposed.
-        archs: distinct architectures, fewer than wanted if the space has no more.
-        belief: the model and its acquisition function; None if they were not consulted, or
-            nothing was known but priors.
-    """
-
-    known: set[Hashable]
-    archs: list[A] = field(default_factory=list)
-    belief: tuple[Model, Guide] | None = None
-
-    def add(self, found: Sequence[A], space: Space[A]) -> None:
-        """Propose some more."""
-        self.archs += found
-        self.known |= {space.canonical(arch) for arch in found}
+DRAWN = 64
+"""For each random architecture, so many are drawn once something failed."""
 
 
 @dataclass(frozen=True)
-class Proposer(Generic[A]):
-    """Proposes what to evaluate next.
+class Proposer:
+    """How a search proposes what to evaluate next.
 
     Attributes:
         strategy: finds candidates under the acquisition function.
@@ -70,44 +50,79 @@ class Proposer(Generic[A]):
             modeler.space, self.denoiser, self.device, seed=random.initial_seed() + 1
         )
         asked = history.asked
-        proposal: Proposal[A] = Proposal(history.pending_or_failed if self.repeats else set(asked))
+        known = history.pending_or_failed if self.repeats else set(asked)
+        proposal = Proposal(self, history, modeler, generator, random, known)
         if at_random := min(n, max(self.initial - len(asked), 0)):
-            proposal.add(available(generator, at_random, known=proposal.known), modeler.space)
+            proposal.add(proposal.draw(at_random))
         while (missing := n - len(proposal.archs)) > 0:
             if history.finished:
-                found = self._best(proposal, missing, history, modeler, generator, random)
+                found = proposal.find(missing)
             elif modeler.priors:
                 # One by one, each given the ones before it: they spread over what priors
                 # disagree on.
-                found = self._best(proposal, 1, history, modeler, generator, random)
+                found = proposal.find(1)
             else:
-                found = available(generator, missing, known=proposal.known)
+                found = proposal.draw(missing)
             if not found:
                 break
-            proposal.add(found, modeler.space)
+            proposal.add(found)
         return proposal
 
-    def _best(
-        self,
-        proposal: Proposal[A],
-        n: int,
-        history: History[A],
-        modeler: Modeler[A],
-        generator: GuidedGenerator[A],
-        random: torch.Generator,
-    ) -> list[A]:
+
+@dataclass
+class Proposal(Generic[A]):
+    """What is proposed, and what was believed when it was.
+
+    Attributes:
+        proposer: how it is made.
+        history: what was asked and told.
+        modeler: fits the model.
+        generator: draws architectures.
+        random: for every other random decision.
+        known: canonical forms that must not be proposed.
+        archs: distinct architectures, fewer than wanted if the space has no more.
+        belief: the model and its acquisition function; None if they were not consulted, or
+            nothing was known but priors.
+    """
+
+    proposer: Proposer
+    history: History[A]
+    modeler: Modeler[A]
+    generator: GuidedGenerator[A]
+    random: torch.Generator
+    known: set[Hashable]
+    archs: list[A] = field(default_factory=list)
+    belief: tuple[Model, Guide] | None = None
+
+    def add(self, found: Sequence[A]) -> None:
+        """Propose some more."""
+        self.archs += found
+        self.known |= {self.modeler.space.canonical(arch) for arch in found}
+
+    @torch.no_grad()
+    def draw(self, n: int) -> list[A]:
+        """Draw at random; once something failed, the first of many that will probably not."""
+        feasibility = self.modeler.feasibility(self.history.trials)
+        if feasibility is None:
+            return available(self.generator, n, known=self.known)
+        drawn = available(self.generator, DRAWN * n, known=self.known)
+        likely = feasibility(self.modeler.encode(drawn)).clamp(max=feasibility.demand)
+        order = likely.argsort(descending=True, stable=True)
+        return [drawn[i] for i in order[:n].tolist()]
+
+    def find(self, n: int) -> list[A]:
         """Let the strategy find candidates under the acquisition function; pick the best `n`."""
-        model = modeler.fit(history.trials, [*history.pending, *proposal.archs])
+        model = self.modeler.fit(self.history.trials, [*self.history.pending, *self.archs])
         request = Request(
-            n=max(self.candidates, 2 * n),
-            known=frozenset(proposal.known),
-            incumbents=history.incumbents(INCUMBENTS),
-            acquisition=model.guide(random),
-            random=random,
+            n=max(self.proposer.candidates, 2 * n),
+            known=frozenset(self.known),
+            incumbents=self.history.incumbents(INCUMBENTS),
+            acquisition=model.guide(self.random),
+            random=self.random,
         )
-        if history.finished:
-            proposal.belief = model, request.acquisition
-        found = self.strategy.propose(generator, request)
+        if self.history.finished:
+            self.belief = model, request.acquisition
+        found = self.proposer.strategy.propose(self.generator, request)
         if not found:
             return []
-        return [found[i] for i in pick(model, modeler.encode(found), n, random)]
+        return [found[i] for i in pick(model, self.modeler.encode(found), n, self.random)]

@@ -111,9 +111,7 @@ class Search(Generic[A]):
             noisy=repeats,
             device=blank.device,
         )
-        self._proposer: Proposer[A] = Proposer(
-            own, initial, candidates, repeats, blank.denoiser, blank.device
-        )
+        self._proposer = Proposer(own, initial, candidates, repeats, blank.denoiser, blank.device)
         self._belief: tuple[Model, Guide] | None = None
         self.history = History(self.space, maximize=self.modeler.maximize)
         self._settings = writable(

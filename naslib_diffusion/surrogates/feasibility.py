@@ -15,10 +15,11 @@ from naslib_diffusion.diffusion.guidance import Guide
 from naslib_diffusion.surrogates.base import Surrogate
 from naslib_diffusion.surrogates.classifier import Classifier
 
-LIKELY = math.log(0.5)
-"""Logarithm of the probability below which a candidate is rather not tried."""
+FEW = 10
+"""Up to so many evaluations, a candidate is rather not tried if it fails with probability 1/2;
+after n, with 1/2 sqrt(FEW / n). First failures show where the border is, later ones hardly."""
 CAUTION = 10.0
-"""How much more each such logarithm counts."""
+"""How much more the logarithm of the probability counts there."""
 HOPELESS = -8.0
 """Below this, acquisition functions count little: where all that is likely is known, their
 logarithms fall without bound, and what hardly can be evaluated promises most for ever."""
@@ -32,9 +33,11 @@ class Feasibility:
 
     Attributes:
         models: for each constraint the log-probability that it is met.
+        known: evaluations that it was fitted to.
     """
 
     models: tuple[Guide, ...]
+    known: int
 
     @classmethod
     def fit(
@@ -64,7 +67,12 @@ class Feasibility:
                 models.append(Classifier.fit(encoded, (values <= 0).to(x.device)))
             else:
                 models.append(Limit.fit(surrogate, encoded, values))
-        return cls(tuple(models)) if models else None
+        return cls(tuple(models), len(x)) if models else None
+
+    @property
+    def demand(self) -> float:
+        """Logarithm of the probability below which a candidate is rather not tried."""
+        return math.log1p(-0.5 * math.sqrt(FEW / max(self.known, FEW)))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Score encodings, `B x *shape` to `B`."""
@@ -109,4 +117,4 @@ class Constrained:
         """Score encodings, `B x *shape` to `B`."""
         worth, likely = self.acquisition(x), self.feasibility(x)
         worth = worth.clamp(min=HOPELESS) + LEAK * (worth - HOPELESS).clamp(max=0)
-        return worth + likely + CAUTION * (likely - LIKELY).clamp(max=0)
+        return worth + likely + CAUTION * (likely - self.feasibility.demand).clamp(max=0)

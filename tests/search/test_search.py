@@ -221,18 +221,29 @@ def test_failures_are_not_repeated_where_repeats_are_allowed(strategy):
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 def test_failures_are_avoided(direction):
-    """They count as the worst value seen, in either direction."""
+    """From the first one on, in either direction."""
     sign = 1 if direction == "maximize" else -1
 
     def objective(space, arch):
-        return math.nan if arch.values[0] > 0 else sign * (5 + arch.values[0])
+        return math.nan if arch.values[0] > 0 else sign * (5 - abs(arch.values[0] + 0.3))
 
     space = ProductSpace([Real(-1, 1), Real(0, 1)])
     search = make(space, direction=direction, initial=6)
     run(search, 18, objective)
-    failed = [not math.isfinite(trial.value) for trial in search.trials[8:]]
+    failed = [not math.isfinite(trial.value) for trial in search.trials]
     assert sum(failed) <= 4
-    assert search.best.arch.values[0] > -0.25
+    assert search.best.arch.values[0] == pytest.approx(-0.3, abs=0.1)
+
+
+def test_the_start_avoids_failures_too():
+    """Three of four points fail; of the last eight of ten random ones most do not."""
+    space = ProductSpace([Real(-1, 1), Real(-1, 1)])
+    failed = []
+    for seed in range(3):
+        search = make(space, initial=10, seed=seed)
+        run(search, 10, lambda _, arch: 1.0 if max(arch.values) < 0 else math.nan)
+        failed += [not math.isfinite(trial.value) for trial in search.trials[2:]]
+    assert sum(failed) <= 12
 
 
 @pytest.mark.parametrize("kind", ["gp", "ensemble"])

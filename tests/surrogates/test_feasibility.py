@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 
 from naslib_diffusion.spaces import ProductSpace
@@ -65,7 +66,7 @@ def test_constraints_with_values_are_modelled_by_their_values() -> None:
 def test_what_hardly_can_be_evaluated_never_looks_better() -> None:
     """However little is left to gain where evaluations succeed."""
     x = points(40)
-    model = Feasibility((Classifier.fit(x, ~fails(x)),))
+    model = Feasibility((Classifier.fit(x, ~fails(x)),), known=40)
     good, bad = torch.full((1, 4), 0.1).double(), torch.full((1, 4), 0.9).double()
 
     def acquisition(z: torch.Tensor) -> torch.Tensor:
@@ -73,3 +74,16 @@ def test_what_hardly_can_be_evaluated_never_looks_better() -> None:
 
     score = Constrained(acquisition, model)
     assert score(good) > score(bad)
+
+
+def test_more_is_demanded_the_more_is_known() -> None:
+    """What fails with probability 1/4 is not worse off early on, and is after 100 evaluations."""
+
+    def score(known: int, likely: float) -> float:
+        model = Feasibility((lambda x: x[:, 0] * 0 + math.log(likely),), known)
+        return float(Constrained(lambda x: x[:, 0] * 0, model)(points(1)))
+
+    assert score(10, 0.75) == pytest.approx(math.log(0.75))
+    assert score(100, 0.75) < math.log(0.5)
+    assert score(10, 0.5) == pytest.approx(score(5, 0.5)) == pytest.approx(math.log(0.5))
+    assert score(10, 0.4) < 2 * math.log(0.5)
