@@ -13,6 +13,7 @@ from naslib_diffusion.search import Search
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.nasbench201 import Cell
 from naslib_diffusion.surrogates import GaussianProcess, ObjectiveScale
+from naslib_diffusion.surrogates.prior import Prior, informed
 from naslib_diffusion.tables import Table
 
 A = TypeVar("A", bound=Hashable)
@@ -36,11 +37,15 @@ def best_so_far(
     return best
 
 
-def predictor(table: Table[Cell], cells: Sequence[Cell]) -> Guide:
-    """Return the mean of the Gaussian process that was fitted to some cells of a table."""
+def predictor(table: Table[Cell], cells: Sequence[Cell], priors: Sequence[Prior] = ()) -> Guide:
+    """Return the mean of the surrogate that was fitted to some cells of a table.
+
+    Without any cells, it is what the priors say.
+    """
     space = NASBench201()
     values = torch.tensor([table[cell] for cell in cells], dtype=torch.double)
-    model = GaussianProcess(space).fit(space.encode(cells), ObjectiveScale.of(values)(values))
+    targets = ObjectiveScale.of(values)(values) if cells else values
+    model = informed(GaussianProcess(space), priors).fit(space.encode(cells), targets)
     return lambda x: model.posterior(x)[0]
 
 
