@@ -36,6 +36,7 @@ from scipy.stats import binomtest
 from naslib_diffusion.search import Search
 from naslib_diffusion.search.strategies import STRATEGIES, GuidedStrategy, Strategy
 from naslib_diffusion.spaces import GPT, Budgeted, DeclaredSpace, MobileNetV3, Repeat, Space
+from naslib_diffusion.spaces.declaration import Part
 from naslib_diffusion.tables.hwgpt import perplexity
 
 SHARE = 0.2
@@ -85,7 +86,7 @@ def subnets(data: Path | None) -> Problem:
 
 def stages(data: Path | None) -> Problem:
     """Three stages of two to five layers of three settings: 3e21, and a made-up objective."""
-    layer: dict[str, Any] = {
+    layer: dict[str, Part] = {
         "kernel": [3, 5, 7],
         "width": [16, 32, 64],
         "activation": ["relu", "gelu", "swish"],
