@@ -45,12 +45,20 @@ def test_each_way_to_propose_keeps_to_the_budget(method: str) -> None:
     assert best == sorted(best)
 
 
+def test_guided_generation_reaches_more_of_the_acquisition_function_than_random() -> None:
+    found = {
+        method: steps.reached("stages", None, "everywhere", method, seed=0, budget=11)
+        for method in ("guided", "random")
+    }
+    assert found["guided"] > found["random"]
+
+
 def test_wins_and_losses_are_of_the_first_method() -> None:
     own = {"guided": np.array([[1.0, 3.0], [2.0, 2.0], [0.0, 5.0]])}
     own["random"] = np.array([[1.0, 2.0], [2.0, 2.0], [9.0, 9.0]])
-    rows = steps.rows_of({"one": own, "two": own}, 2)
+    rows = steps.rows_of({"one": own, "two": own})
     assert [row["wins-ties-losses"] for row in rows] == ["", "1-1-1", "", "1-1-1", "2-2-2"]
-    assert rows[1]["at 1"] == "4.0000"
+    assert (rows[1]["at half"], rows[1]["at the end"]) == ("4.0000", "4.3333")
     assert rows[-1]["p"] == "1"
 
 
