@@ -30,6 +30,7 @@ QUICK: Mapping[str, str] = {
     "figure3": "--seeds 2",
     "figure4": "--task nasbench201 --surrogate GP-UCB --seeds 2 --budget 30",
     "gpt": "--seeds 1 --budget 20",
+    "gpt_within": "--scale s --seeds 1 --budget 20",
     "gpu": "--quick --seconds 60",
     "graph_limits": "",
     "multiobjective": "--seeds 1 --budget 20",

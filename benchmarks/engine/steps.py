@@ -7,10 +7,11 @@ the candidates differs (paper, Section 3.4).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import numpy as np
@@ -33,10 +34,14 @@ from naslib_diffusion.benchmarks.harness.statistics import Floats, paired
 from naslib_diffusion.benchmarks.paper.ofa import FILE, AccuracyPredictor
 from scipy.stats import binomtest
 
+from naslib_diffusion.optimize.generator import GuidedGenerator
 from naslib_diffusion.search import Search
-from naslib_diffusion.search.strategies import STRATEGIES, GuidedStrategy, Strategy
+from naslib_diffusion.search.strategies import STRATEGIES, GuidedStrategy, Request, Strategy
 from naslib_diffusion.spaces import GPT, Budgeted, DeclaredSpace, MobileNetV3, Repeat, Space
+from naslib_diffusion.spaces.declaration import Part
 from naslib_diffusion.tables.hwgpt import perplexity
+
+A = TypeVar("A", bound=Hashable)
 
 SHARE = 0.2
 """Share of random architectures that are within the budget."""
@@ -85,7 +90,7 @@ def subnets(data: Path | None) -> Problem:
 
 def stages(data: Path | None) -> Problem:
     """Three stages of two to five layers of three settings: 3e21, and a made-up objective."""
-    layer: dict[str, Any] = {
+    layer: dict[str, Part] = {
         "kernel": [3, 5, 7],
         "width": [16, 32, 64],
         "activation": ["relu", "gelu", "swish"],
@@ -125,9 +130,52 @@ def run(
     return best
 
 
+def reached(
+    name: str, data: Path | None, where: str, method: str, seed: int, budget: int
+) -> list[float]:
+    """Return the best acquisition value among a method's candidates, after `budget` evaluations.
+
+    These are the same for all methods: of a search by mutation and random candidates.
+    """
+    torch.manual_seed(seed)
+    problem = PROBLEMS[name](data)
+    search = Search(searched(problem, where), strategy=METHODS["mutation+random"], seed=seed)
+    best_so_far(search, lambda arch: problem.evaluate([arch])[0], budget)
+    probe = _Probe(METHODS[method])
+    search.strategy = probe
+    search.ask()
+    return [probe.best]
+
+
+class _Probe:
+    """A strategy that keeps what the acquisition function says of the best candidate."""
+
+    def __init__(self, strategy: Strategy) -> None:
+        self._strategy, self.best = strategy, math.nan
+
+    def propose(self, generator: GuidedGenerator[A], request: Request) -> list[A]:
+        """Propose what the strategy does."""
+        found = self._strategy.propose(generator, request)
+        with torch.no_grad():
+            values = request.acquisition(generator.space.encode(found).to(generator.device))
+        self.best = float(values.max())
+        return found
+
+
+PARTS = {"searches": run, "step": reached}
+"""What is measured: the best value of whole searches, or the acquisition value of one step."""
+
+
 @click.command()
 @data_option
 @out_option
+@click.option(
+    "--part",
+    type=click.Choice(list(PARTS)),
+    default="searches",
+    show_default=True,
+    help="Best value of whole searches, or best acquisition value of one step after them.",
+)
 @several("--problem", PROBLEMS, "Space and objective")
 @several("--where", WHERE, f"All of the space, or what the cheapest {SHARE:.0%} cost", "both")
 @several("--method", METHODS, "Who proposes candidates", "all but generated")
@@ -137,6 +185,7 @@ def run(
 def main(
     data: Path | None,
     out: Path | None,
+    part: str,
     problems: Sequence[str],
     wheres: Sequence[str],
     methods: Sequence[str],
@@ -152,20 +201,21 @@ def main(
     for name, where in itertools.product(problems or PROBLEMS, wheres or WHERE):
         title = f"{name}, {where}"
         jobs = [(name, data, where, m, seed, budget) for seed in range(seeds) for m in chosen]
-        found = run_all(run, jobs, processes, title)
+        found = run_all(PARTS[part], jobs, processes, title)
         curves[title] = {
             m: np.array([c for job, c in zip(jobs, found, strict=True) if job[3] == m])
             for m in chosen
         }
-        save(out, "steps", rows_of(curves, budget), seeds=seeds, budget=budget)
-        save(out, "steps_runs", runs_of(curves), seeds=seeds, budget=budget)
+        rows = rows_of(curves)
+        save(out, f"steps_{part}", rows, seeds=seeds, budget=budget)
+        save(out, f"steps_{part}_runs", runs_of(curves), seeds=seeds, budget=budget)
     notes = [
-        f"wins-ties-losses: of {chosen[0]} over seeds, by the best value after {budget} "
-        "evaluations",
+        f"wins-ties-losses: of {chosen[0]} over seeds, by the value after {budget} evaluations",
         "p: Wilcoxon's signed-rank test, paired by seed, two-sided; of all problems together, the "
         "sign test over problems and seeds without ties",
     ]
-    show(f"Best value, mean of {seeds} seeds", rows_of(curves, budget), notes)
+    title = "Best value" if part == "searches" else "Best acquisition value of candidates"
+    show(f"{title}, mean of {seeds} seeds", rows, notes)
 
 
 def runs_of(curves: Mapping[str, Mapping[str, Floats]]) -> list[dict[str, object]]:
@@ -178,7 +228,7 @@ def runs_of(curves: Mapping[str, Mapping[str, Floats]]) -> list[dict[str, object
     ]
 
 
-def rows_of(curves: Mapping[str, Mapping[str, Floats]], budget: int) -> list[dict[str, object]]:
+def rows_of(curves: Mapping[str, Mapping[str, Floats]]) -> list[dict[str, object]]:
     """Return a row for each problem and method, and one for each method of all problems."""
     rows: list[dict[str, object]] = []
     totals: dict[str, list[float]] = {}
@@ -186,19 +236,20 @@ def rows_of(curves: Mapping[str, Mapping[str, Floats]], budget: int) -> list[dic
         first = next(iter(own.values()))[:, -1]
         for method, values in own.items():
             row: dict[str, object] = {"problem": title, "method": method}
-            row |= {f"at {n}": f"{values[:, n - 1].mean():.4f}" for n in (budget // 2, budget)}
+            half, last = values[:, values.shape[1] // 2 - 1], values[:, -1]
+            row |= {"at half": f"{half.mean():.4f}", "at the end": f"{last.mean():.4f}"}
             differences = first - values[:, -1]
             if values[:, -1] is not first and method != next(iter(own)):
                 totals.setdefault(method, []).extend(differences.tolist())
                 row |= counted(differences) | {"p": f"{paired(first, values[:, -1]):.3f}"}
             rows.append({"wins-ties-losses": "", "p": ""} | row)
     for method, values in totals.items():
-        row = {"problem": "all", "method": method, f"at {budget // 2}": "", f"at {budget}": ""}
+        row = {"problem": "all", "method": method, "at half": "", "at the end": ""}
         differences = np.array(values)
         wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
         p = binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
         rows.append(row | counted(differences) | {"p": f"{p:.1g}"})
-    keys = ("problem", "method", f"at {budget // 2}", f"at {budget}", "wins-ties-losses", "p")
+    keys = ("problem", "method", "at half", "at the end", "wins-ties-losses", "p")
     return [{key: row[key] for key in keys} for row in rows]
 
 

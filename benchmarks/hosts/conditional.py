@@ -36,10 +36,11 @@ Evaluate = Callable[[Mapping[str, Any]], Outcome]
 
 @dataclass(frozen=True)
 class Problem:
-    """A conditional space, and what is to be minimised."""
+    """A conditional space, what is to be minimised, and how sb-arch-opt writes the values."""
 
     space: DeclaredSpace
     evaluate: Evaluate
+    vector: Callable[[Mapping[str, Any]], list[float]] = lambda values: []
 
 
 BRANCHES: Mapping[str, Mapping[str, Any]] = {
@@ -175,7 +176,7 @@ def _by_sb_arch_opt(
         limits = out["G"][0].tolist() if out.get("G") is not None else []
         return float(out["F"][0, 0]), limits
 
-    return Problem(DeclaredSpace(declaration, name=name), evaluate)
+    return Problem(DeclaredSpace(declaration, name=name), evaluate, vector)
 
 
 PROBLEMS: dict[str, Callable[[], Problem]] = {

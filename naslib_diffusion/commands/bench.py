@@ -16,6 +16,7 @@ MEASUREMENTS = {
     "engine": {
         "checkpoint": "The figures on the cards of trained networks.",
         "gpt": "Perplexity against parameters of transformers, beside Optuna's samplers.",
+        "gpt_within": "Perplexity within a number of parameters, beside Optuna's samplers.",
         "gpu": "Speed on a GPU, beside its bounds; without a GPU, of the CPU.",
         "multiobjective": "Hypervolume of hardware-aware and robust search.",
         "reliability": "What kill -9 at random moments costs.",
