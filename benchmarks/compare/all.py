@@ -41,7 +41,7 @@ QUICK: Mapping[str, str] = {
     "priors": "--quick",
     "published": "--seeds 20",
     "referees": "--quick",
-    "reliability": "--kills 5",
+    "reliability": "--kills 2 --only search --histories 200",
     "scratch": "--seeds 2 --budget 60",
     "speed": "--runs 2",
     "steps": "--problem stages --where everywhere --seeds 1 --budget 15",

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import csv
 import gzip
-import os
+import io
+import math
 import time
 from pathlib import Path
 
@@ -29,6 +30,9 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
+from naslib_diffusion.runtime.files import write_atomically
+from naslib_diffusion.runtime.locks import claimed
+from naslib_diffusion.runtime.logs import RowLog
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.nasbench201 import Cell
 from naslib_diffusion.spaces.nasbench201_network import CellNetwork
@@ -97,19 +101,6 @@ def _accuracies(network: CellNetwork, tasks: list[ImageTask]) -> list[float]:
     return found
 
 
-def finished_jobs(path: Path, copies: int) -> int:
-    """Count the jobs whose rows are all in the file; cut off what follows them."""
-    if not path.exists():
-        with path.open("w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerow(COLUMNS)
-        return 0
-    lines = path.read_text().splitlines(keepends=True)
-    whole = [line for line in lines[1:] if line.endswith("\n")]
-    jobs = len(whole) // copies
-    path.write_text("".join(lines[:1] + whole[: jobs * copies]))
-    return jobs
-
-
 def join_results(folder: Path, table: Path) -> int:
     """Write one row per training, its task's facts beside it; return their number."""
     with (folder / "tasks.csv").open(newline="") as file:
@@ -164,32 +155,52 @@ def main(
         click.echo(f"{table}: {join_results(out, table)} trainings")
         return
     need_modules("bench", "sklearn")
-    specs = draw_specs(count, seed)
     out.mkdir(parents=True, exist_ok=True)
+    end = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    try:
+        with claimed(out):
+            _train(out, draw_specs(count, seed), jobs, seed, fashion, end)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _train(
+    out: Path, specs: list[TaskSpec], jobs: int, seed: int, fashion: Path, end: float
+) -> None:
+    """Make the tasks, and do the jobs that are left until a moment of `time.monotonic`.
+
+    Raises:
+        ValueError: if the folder holds something else; in one line.
+    """
     _write_specs(out / "tasks.csv", specs)
     groups, cells = by_resolution(specs, COPIES), job_cells(jobs, seed)
+    if not groups:
+        raise ValueError(f"{len(specs)} tasks leave no {COPIES} of one resolution; draw more")
     tasks = {i: make_task(specs[i], fashion) for group in groups for i in group}
-    path, start = out / "triples.csv", time.monotonic()
-    done = finished_jobs(path, COPIES)
-    with path.open("a", newline="") as file, tqdm(total=jobs, initial=done, unit="job") as bar:
-        for job in range(done, jobs):
-            if minutes is not None and time.monotonic() - start > 60 * minutes:
+    with RowLog(out / "triples.csv", [COLUMNS], group=COPIES) as log:
+        done = len(log.rows) // COPIES
+        for job in tqdm(range(done, jobs), total=jobs, initial=done, unit="job"):
+            if time.monotonic() > end:
                 break
             group = groups[job % len(groups)]
             values = train_cell(cells[job], [tasks[i] for i in group], seed=job)
-            rows = [(job, i, cells[job], v) for i, v in zip(group, values, strict=True)]
-            csv.writer(file, lineterminator="\n").writerows(rows)
-            file.flush()
-            os.fsync(file.fileno())
-            bar.update()
+            log.append(*((job, i, cells[job], v) for i, v in zip(group, values, strict=True)))
 
 
 def _write_specs(path: Path, specs: list[TaskSpec]) -> None:
+    """Write the tasks, or hold the file to them.
+
+    Raises:
+        ValueError: if it is there with other tasks, of which the trainings are.
+    """
     rows = [{"task": i, **spec_row(spec)} for i, spec in enumerate(specs)]
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    if path.exists() and path.read_text() != text.getvalue():
+        raise ValueError(f"{path} has other tasks; choose another --out, or the same --tasks")
+    write_atomically(path, text.getvalue())
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ MEASUREMENTS = {
         "gpt_within": "Perplexity within a number of parameters, beside Optuna's samplers.",
         "gpu": "Speed on a GPU, beside its bounds; without a GPU, of the CPU.",
         "multiobjective": "Hypervolume of hardware-aware and robust search.",
-        "reliability": "What kill -9 at random moments costs.",
+        "reliability": "What kill -9 at random moments, full disks and strange histories cost.",
         "scratch": "Evaluations until the best cell of a table, from scratch.",
         "speed": "Time and memory of generation and search.",
         "steps": "Guided generation against mutation and random candidates on large spaces.",

@@ -28,6 +28,7 @@ class RowLog(Closing):
     Args:
         path: of the file.
         head: rows with which it starts.
+        group: how many rows belong together, and are kept only together.
 
     Attributes:
         rows: those that followed the head when it was opened.
@@ -37,8 +38,9 @@ class RowLog(Closing):
         OSError: if it cannot be written.
     """
 
-    def __init__(self, path: Path, head: Head) -> None:
-        self.rows = read_rows(path, head)
+    def __init__(self, path: Path, head: Head, group: int = 1) -> None:
+        found = read_rows(path, head)
+        self.rows = found[: len(found) // group * group]
         whole = _written([*head, *self.rows])
         if not path.exists() or path.read_bytes() != whole:
             write_atomically(path, whole)
@@ -53,9 +55,9 @@ class RowLog(Closing):
             path.unlink()
             return RowLog(path, head)
 
-    def append(self, row: Iterable[object]) -> None:
-        """Write one row; raises OSError, and leaves the file as it was, if it cannot."""
-        append_whole(self._file, _written([row]))
+    def append(self, *rows: Iterable[object]) -> None:
+        """Write rows; raises OSError, and leaves the file as it was, if it cannot."""
+        append_whole(self._file, _written(rows))
 
     def close(self) -> None:
         """Close the file."""

@@ -38,6 +38,18 @@ def test_what_was_cut_off_is_lost_and_nothing_else(tmp_path_factory, rows, more,
     assert read_rows(path, HEAD) == [*whole, *more]
 
 
+def test_rows_that_belong_together_are_kept_together(tmp_path):
+    path = tmp_path / "rows.csv"
+    with RowLog(path, HEAD, group=2) as log:
+        log.append(["a", "1"], ["b", "2"])
+        log.append(["c", "3"], ["d", "4"])
+    os.truncate(path, path.stat().st_size - 1)
+    with RowLog(path, HEAD, group=2) as log:
+        assert log.rows == [["a", "1"], ["b", "2"]]
+        log.append(["e", "5"], ["f", "6"])
+    assert read_rows(path, HEAD) == [["a", "1"], ["b", "2"], ["e", "5"], ["f", "6"]]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
