@@ -139,11 +139,12 @@ def reached(
     """
     torch.manual_seed(seed)
     problem = PROBLEMS[name](data)
-    search = Search(searched(problem, where), strategy=METHODS["mutation+random"], seed=seed)
+    space, probe = searched(problem, where), _Probe(METHODS[method])
+    search = Search(space, strategy=METHODS["mutation+random"], seed=seed)
     best_so_far(search, lambda arch: problem.evaluate([arch])[0], budget)
-    probe = _Probe(METHODS[method])
-    search.strategy = probe
-    search.ask()
+    probed = Search(space, strategy=probe, seed=seed)
+    probed.tell([trial.arch for trial in search.trials], [trial.value for trial in search.trials])
+    probed.ask()
     return [probe.best]
 
 

@@ -37,5 +37,5 @@ def test_the_caller_decides(card):
 
 
 def test_searches_of_small_spaces_stay_on_the_cpu(card):
-    assert Search(NASBench201())._device.type == "cpu"
+    assert Search(NASBench201()).modeler.device.type == "cpu"
     assert GuidedGenerator(ProductSpace.categorical([5] * 6)).device.type == "cpu"
