@@ -47,24 +47,25 @@ MIN_BATCH = 32
 class GuidedGenerator(Generic[A]):
     """Generates architectures: noise, guided denoising, discretisation, rejection of repeats.
 
-    Calls of one generator differ from each other; the same seed reproduces the same sequence of
-    calls on the same device, exactly on the CPU.
+    Successive calls of one generator give different architectures. The same seed reproduces the
+    same sequence of calls on the same device; on the CPU it does so exactly.
 
     Args:
-        space: what to generate.
-        denoiser: maps (`x`: `B x *shape`, `sigma`) to clean estimates; the exact one unless told.
-            A denoiser that is guided already (`NoisyGuidance`) will do. Modules and the package's
-            own denoisers are had on `device`; functions get their input there.
-        device: where to compute; unless told, what suits batches of `BATCH` (see
+        space: the space of the architectures.
+        denoiser: maps (`x`: `B x *shape`, `sigma`) to clean estimates. The default is the exact
+            denoiser. A denoiser that is guided already (`NoisyGuidance`) will do. Modules and the
+            package's own denoisers are moved to `device`; functions get their input there.
+        device: where to compute. The default suits batches of `BATCH` (see
             `naslib_diffusion.runtime.devices`).
-        seed: an integer; random unless told.
+        seed: an integer that determines all random decisions. The default is a random one.
         steps: number of denoising steps, if `sigmas` is not given.
-        sigmas: decreasing noise levels, the last one 0; `karras_sigmas(steps)` unless told.
+        sigmas: decreasing noise levels, of which the last is 0. The default is
+            `karras_sigmas(steps)`.
         sampler: one of `naslib_diffusion.diffusion.samplers`.
         guidance: makes a guided denoiser of (denoiser, guide, scale).
-        resample: follow the tilted law more closely by weighting and resampling each batch
-            (`sample_twisted`); wants about 30 steps and a moderate `scale`, and repeats are more
-            frequent. Always done for guides without gradient.
+        resample: whether to follow the tilted law more closely, by weighting and resampling each
+            batch (`sample_twisted`). This needs about 30 steps and a moderate `scale`, and it
+            repeats architectures more often. It is always done for guides without a gradient.
         scale: see `generate`.
 
     Raises:
@@ -130,26 +131,27 @@ class GuidedGenerator(Generic[A]):
         """Return `n` distinct valid architectures that are not known, best first if guided.
 
         Args:
-            n: how many, at least 1.
+            n: how many architectures, at least 1.
             guide: maps relaxed architectures, `B x *shape` in double precision on the device of
                 the generator, to scores to be maximised, `B`. Generation follows the law
                 `p(a) exp(k f(a))`; a guide without a gradient steers by resampling alone.
-            scale: k in units of one over the deviation of the guide over the better half of the
-                space, so that it does not depend on the unit of the guide. Unless told, it starts
-                sharp (`default_scale`). A round that finds few new architectures lowers it, so
-                that the best come first, then the next best (the paper's decreasing k).
-            known: canonical keys, all of this space, of architectures not to be returned.
-            unique: "canonical" for distinct canonical forms; "exact" for distinct strings.
-            oversample: collect this many times `n` and return the best by the guide.
-            polish: improve this many of the best by coordinate ascent, and let all that it visits
-                compete (see `naslib_diffusion.optimize.polish.Polisher`).
-            starts: architectures, known ones too, from which the polish climbs as well.
-            batch_size: architectures denoised at a time.
+            scale: the strength k of the guidance, in units of one over the standard deviation of
+                the guide over the better half of the space. So it does not depend on the unit of
+                the guide. The default starts sharp (`default_scale`). A round that finds few new
+                architectures lowers the scale, so that the best architectures come first and the
+                next best follow (the paper's decreasing k).
+            known: canonical keys of architectures of this space that must not be returned.
+            unique: "canonical" asks for distinct canonical forms, "exact" for distinct strings.
+            oversample: collects this many times `n`, and returns the best by the guide.
+            polish: improves this many of the best by coordinate ascent, and lets all that it
+                visits compete (see `naslib_diffusion.optimize.polish.Polisher`).
+            starts: architectures from which the polish climbs as well. They may be known.
+            batch_size: how many architectures are denoised at a time.
             max_rounds: how many rounds may find few new architectures before the rest is drawn
-                from the space unguided.
+                from the space without guidance.
 
         Raises:
-            SpaceExhausted: if fewer than `n` exist or could be found; carries those found.
+            SpaceExhausted: if fewer than `n` exist or could be found. It carries those found.
             ValueError: if an argument is out of range, or the guide returns NaN or a wrong shape.
         """
         _check(n, unique, oversample, batch_size)

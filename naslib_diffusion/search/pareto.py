@@ -22,20 +22,23 @@ A = TypeVar("A", bound=Hashable)
 
 
 class ParetoSearch(Search[A]):
-    """Search that makes the hypervolume grow that the Pareto front dominates.
+    """Search with several objectives, for the Pareto front of the best compromises.
 
-    Works as `Search` does, but values are tuples: `search.tell([arch], [(accuracy, latency)])`.
+    It chooses what may increase the hypervolume that the front dominates. It works as `Search`
+    does, but values are tuples: `search.tell([arch], [(accuracy, latency)])`.
 
     Args:
-        space: where to search.
-        directions: "maximize" or "minimize", for each objective.
-        priors: for each objective what is expected of it; none unless told.
-        distinct: as `Search` has it. One of several objectives is nearly always a cost, for which
-            isomorphic architectures differ, so that they are told apart unless told otherwise.
-        options: as `Search` takes them, but `direction` and `acquisition`.
+        space: the space that is searched.
+        directions: "maximize" or "minimize" for each objective.
+        priors: for each objective, what is expected of it before it is measured. The default is
+            none.
+        distinct: as in `Search`. The default is "exact", since one of several objectives is nearly
+            always a cost, in which isomorphic architectures differ.
+        options: further arguments of `Search`, except `direction` and `acquisition`.
 
     Raises:
-        ValueError: if the number of objectives is not 2 to `MAX_OBJECTIVES`, or as `Search` does.
+        ValueError: if there are fewer than 2 or more than `MAX_OBJECTIVES` objectives, or an
+            argument has a value that is not allowed.
     """
 
     def __init__(

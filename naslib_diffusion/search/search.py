@@ -43,30 +43,34 @@ LATER = 300
 class Search(Generic[A]):
     """Sequential or batched search for the best architectures of a space.
 
-    `ask` is a function of the seed and of what was told and asked before, so a search that is
-    rebuilt from its history goes on as if it had never stopped.
+    `ask` is a function of the seed and of what was told and asked before. A search that is
+    rebuilt from its history therefore goes on as if it had never stopped.
 
     Args:
-        space: where to search.
-        surrogate: "gp", "ensemble" or a `Surrogate`.
-        strategy: one of `STRATEGIES`, such as "guided" or "enumerate", or a `Strategy`.
-        seed: of all random decisions.
-        initial: random architectures before the surrogate is trusted: 10 unless told, or none
-            with a prior.
-        direction: "maximize" or "minimize" the objective.
-        acquisition: "logei", "ucb" or "its"; the ensemble's is "its" unless told, else "logei".
+        space: the space that is searched.
+        surrogate: the model of the objective: "gp", "ensemble" or a `Surrogate`.
+        strategy: how candidates are found: one of `STRATEGIES`, such as "guided" or "enumerate",
+            or a `Strategy`.
+        seed: determines all random decisions.
+        initial: how many random architectures are asked for before the surrogate is trusted. The
+            default is 10, and 0 with a prior.
+        direction: whether to "maximize" or to "minimize" the objective.
+        acquisition: the acquisition function: "logei" (expected improvement), "ucb" (upper
+            confidence bound) or "its" (independent Thompson sampling). The default is "its" for
+            the ensemble, and "logei" for other surrogates.
         candidates: how many candidates the strategy proposes for each ask.
-        denoiser: of the generator; the exact one unless told.
-        device: where to generate; unless told, what suits the space, `candidates` and
-            `LATER` evaluations (see `naslib_diffusion.runtime.devices`).
-        repeats: whether architectures may be asked again once they were told: for objectives so
-            noisy that a second measurement may be worth more than a new architecture.
+        denoiser: the denoiser that generates. The default is the exact one.
+        device: where to generate. The default suits the space, `candidates` and `LATER`
+            evaluations (see `naslib_diffusion.runtime.devices`).
+        repeats: whether an architecture may be asked for again after it was told. This pays where
+            the objective is so noisy that a second measurement may be worth more than a new
+            architecture.
         prior: what is expected of the objective before it is measured: one `Prior` or several.
         distinct: "isomorphic" counts architectures of equal canonical form as one, which is right
-            for accuracy; "exact" tells them apart, as latency, energy and size do.
+            for accuracy. "exact" tells them apart, which is right for latency, energy and size.
 
     Raises:
-        ValueError: if an argument is not among the allowed.
+        ValueError: if an argument has a value that is not allowed.
     """
 
     @on_cpu

@@ -53,10 +53,11 @@ class Budgeted(View[A]):
     `Budgeted(Budgeted(space, "params", at_most=6e6), "flops", at_most=3e8)`.
 
     Args:
-        space: one whose costs add up (see `Additive`), or with costs and few enough to be listed.
-        cost: name of what is bounded.
-        at_most: upper bound, included; none unless told.
-        at_least: lower bound, included; none unless told.
+        space: a space whose costs add up (see `Additive`), or one with costs whose architectures
+            are few enough to be listed.
+        cost: the name of the cost that is bounded.
+        at_most: the upper bound, itself included. By default there is none.
+        at_least: the lower bound, itself included. By default there is none.
 
     Attributes:
         windows: the bounds by name of the cost.

@@ -47,8 +47,9 @@ class ZeroCost:
         search = Search(space, prior=ZeroCost(space))
 
     Args:
-        space: that has a method `build`, or a `Subset` of one.
-        seed: of sample, weights and noise; what ships has 0.
+        space: a space with a method `build`, or a `Subset` of one.
+        seed: determines the sample of architectures, their weights and the noise that they are
+            shown. What ships was measured with seed 0.
 
     Raises:
         ValueError: if the space cannot build its architectures.

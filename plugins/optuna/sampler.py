@@ -59,36 +59,39 @@ class DiffusionNAGSampler(BaseSampler):
         study.optimize(objective, n_trials=100)
 
     Args:
-        seed: of all random decisions.
-        n_startup_trials: random proposals, distinct too, before the surrogate is trusted; 10
-            unless told, none with `prior_studies` or `prior`.
-        space: an architecture space whose kernel and canonical forms are to be used, such as
-            `NASBench201()`, whose parameters trials then suggest by their documented names (see
-            `suggest`); or distributions by name, where the search space is known beforehand.
-        independent_sampler: of parameters outside the joint search space; random unless told.
-        warn_independent_sampling: whether to log when it is used after the start.
+        seed: determines all random decisions.
+        n_startup_trials: how many random, distinct proposals are made before the surrogate is
+            trusted. The default is 10, and 0 with `prior_studies` or `prior`.
+        space: an architecture space, such as `NASBench201()`, whose kernel and canonical forms are
+            used. Trials then suggest its parameters by their documented names (see `suggest`).
+            It may also be a dictionary of distributions by name, where the search space is known
+            beforehand.
+        independent_sampler: samples the parameters outside the joint search space. The default is
+            a random sampler.
+        warn_independent_sampling: whether to log when that sampler is used after the start.
         group: split conditional search spaces into groups that occur together, as `TPESampler`'s
             argument of that name does, instead of leaving out what is not in every trial.
         is_valid: maps the parameters of a proposal, a dictionary, to whether it is allowed. Banned
             combinations are never proposed once the search space is known, which without `space`
             takes one finished trial.
-        allow_repeats: whether a point may be proposed again, for very noisy objectives.
+        allow_repeats: whether a point may be proposed again, which pays for very noisy objectives.
         acquisition: "logei", "ucb" or "its" (independent Thompson sampling). With two or three
             objectives, "logei" is the expected hypervolume improvement.
         candidates: architectures generated for each proposal; the best of them is proposed.
         prior_studies: earlier studies over the same space, with as many objectives, whose trials
             (as they are now) tell where good ones are to be expected.
-        prior: what is expected of a single objective of `space`, an architecture space, such as
-            `ZeroCost(space)`: one `Prior` or several, whichever direction is better.
-        device: where to compute, such as "cuda"; the CPU unless told.
+        prior: what is expected of the objective before it is measured, where there is a single
+            objective and `space` is an architecture space, such as `ZeroCost(space)`: one `Prior`
+            or several. It says what is good, whatever the direction of the study.
+        device: where to compute, such as "cuda". The default is the CPU.
         predictions_as_user_attrs: whether to keep the predictions of proposals as user attributes,
-            which optuna-dashboard shows, instead of system attributes, which it does not.
-        distinct: "isomorphic" counts architectures of `space` of equal canonical form as one, as
-            for accuracy; "exact" tells them apart, as latency and size do; unless told the first
-            for one objective, the second for several.
+            which optuna-dashboard shows, instead of system attributes, which it does not show.
+        distinct: "isomorphic" counts architectures of `space` of equal canonical form as one, which
+            is right for accuracy. "exact" tells them apart, which is right for latency and size.
+            The default is the former for one objective and the latter for several.
 
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: if an argument has a value that is not allowed.
     """
 
     def __init__(
