@@ -59,8 +59,8 @@ def optimize_acqf_diffusion(
             `optimize.climb.climb`). The others are `raw_samples` (random points),
             `maxiter_alternating`, `max_batch_size`, and `seed`, which is drawn from PyTorch's
             generator by default.
-        sequential: whether to choose the candidates of a batch one after the other, each with those
-            before it pending, and to leave it at that. Otherwise the batch is then improved
+        sequential: whether to choose the candidates of a batch one after the other, each with
+            those before it pending, and to leave it at that. Otherwise the batch is then improved
             jointly, if the function takes `q` points at once.
         encoding: "one-hot" if the model's inputs are the space's flattened encodings; "index" if
             they are one column per parameter of a `ProductSpace`, as for `MixedSingleTaskGP`.
