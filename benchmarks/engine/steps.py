@@ -139,10 +139,11 @@ def reached(
     """
     torch.manual_seed(seed)
     problem = PROBLEMS[name](data)
-    search = Search(searched(problem, where), strategy=METHODS["mutation+random"], seed=seed)
-    best_so_far(search, lambda arch: problem.evaluate([arch])[0], budget)
-    probe = _Probe(METHODS[method])
-    search.strategy = probe
+    space, probe = searched(problem, where), _Probe(METHODS[method])
+    before = Search(space, strategy=METHODS["mutation+random"], seed=seed)
+    best_so_far(before, lambda arch: problem.evaluate([arch])[0], budget)
+    search = Search(space, strategy=probe, seed=seed)
+    search.tell([t.arch for t in before.trials], [t.value for t in before.trials])
     search.ask()
     return [probe.best]
 
