@@ -140,11 +140,11 @@ def reached(
     torch.manual_seed(seed)
     problem = PROBLEMS[name](data)
     space, probe = searched(problem, where), _Probe(METHODS[method])
-    search = Search(space, strategy=METHODS["mutation+random"], seed=seed)
-    best_so_far(search, lambda arch: problem.evaluate([arch])[0], budget)
-    probed = Search(space, strategy=probe, seed=seed)
-    probed.tell([trial.arch for trial in search.trials], [trial.value for trial in search.trials])
-    probed.ask()
+    before = Search(space, strategy=METHODS["mutation+random"], seed=seed)
+    best_so_far(before, lambda arch: problem.evaluate([arch])[0], budget)
+    search = Search(space, strategy=probe, seed=seed)
+    search.tell([t.arch for t in before.trials], [t.value for t in before.trials])
+    search.ask()
     return [probe.best]
 
 
@@ -211,7 +211,7 @@ def main(
         save(out, f"steps_{part}", rows, seeds=seeds, budget=budget)
         save(out, f"steps_{part}_runs", runs_of(curves), seeds=seeds, budget=budget)
     notes = [
-        f"wins-ties-losses: of {chosen[0]} over seeds, by the value after {budget} evaluations",
+        f"w-t-l: wins, ties and losses of {chosen[0]} over seeds, halfway and after {budget}",
         "p: Wilcoxon's signed-rank test, paired by seed, two-sided; of all problems together, the "
         "sign test over problems and seeds without ties",
     ]
@@ -232,33 +232,43 @@ def runs_of(curves: Mapping[str, Mapping[str, Floats]]) -> list[dict[str, object
 def rows_of(curves: Mapping[str, Mapping[str, Floats]]) -> list[dict[str, object]]:
     """Return a row for each problem and method, and one for each method of all problems."""
     rows: list[dict[str, object]] = []
-    totals: dict[str, list[float]] = {}
+    totals: dict[str, dict[str, list[float]]] = {}
     for title, own in curves.items():
-        first = next(iter(own.values()))[:, -1]
+        first = next(iter(own))
         for method, values in own.items():
             row: dict[str, object] = {"problem": title, "method": method}
-            half, last = values[:, values.shape[1] // 2 - 1], values[:, -1]
-            row |= {"at half": f"{half.mean():.4f}", "at the end": f"{last.mean():.4f}"}
-            differences = first - values[:, -1]
-            if values[:, -1] is not first and method != next(iter(own)):
-                totals.setdefault(method, []).extend(differences.tolist())
-                row |= counted(differences) | {"p": f"{paired(first, values[:, -1]):.3f}"}
-            rows.append({"wins-ties-losses": "", "p": ""} | row)
-    for method, values in totals.items():
-        row = {"problem": "all", "method": method, "at half": "", "at the end": ""}
-        differences = np.array(values)
-        wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
-        p = binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
-        rows.append(row | counted(differences) | {"p": f"{p:.1g}"})
-    keys = ("problem", "method", "at half", "at the end", "wins-ties-losses", "p")
-    return [{key: row[key] for key in keys} for row in rows]
+            for when, place in _places(values).items():
+                row[when] = f"{values[:, place].mean():.4f}"
+                differences = own[first][:, place] - values[:, place]
+                p = f"{paired(own[first][:, place], values[:, place]):.3f}"
+                row |= _counted(when, differences, p) if method != first else _counted(when)
+                if method != first:
+                    totals.setdefault(method, {}).setdefault(when, []).extend(differences)
+            rows.append(row)
+    for method, differences_of in totals.items():
+        row = {"problem": "all", "method": method}
+        for when, found in differences_of.items():
+            row |= {when: ""} | _counted(when, found, _sign_test(found))
+        rows.append(row)
+    return rows
 
 
-def counted(differences: Floats) -> dict[str, object]:
-    """Count wins, ties and losses."""
-    signs = np.sign(differences)
-    wins, ties, losses = (int((signs == sign).sum()) for sign in (1, 0, -1))
-    return {"wins-ties-losses": f"{wins}-{ties}-{losses}"}
+def _places(curves: Floats) -> dict[str, int]:
+    """Return which steps of curves to look at."""
+    half = {"half": curves.shape[1] // 2 - 1} if curves.shape[1] > 1 else {}
+    return half | {"end": -1}
+
+
+def _sign_test(differences: Sequence[float]) -> str:
+    wins, losses = (sum(sign * d > 0 for d in differences) for sign in (1, -1))
+    return f"{binomtest(wins, wins + losses).pvalue:.1g}" if wins + losses else "1"
+
+
+def _counted(when: str, differences: Sequence[float] = (), p: str = "") -> dict[str, object]:
+    """Count wins, ties and losses; nothing of the first method against itself."""
+    signs = [int(np.sign(d)) for d in differences]
+    counts = "-".join(str(signs.count(sign)) for sign in (1, 0, -1)) if signs else ""
+    return {f"{when}: w-t-l": counts, f"{when}: p": p}
 
 
 if __name__ == "__main__":

@@ -87,8 +87,8 @@ class DiffusionNAGSampler(BaseSampler):
         predictions_as_user_attrs: whether to keep the predictions of proposals as user attributes,
             which optuna-dashboard shows, instead of system attributes, which it does not show.
         distinct: "isomorphic" counts architectures of `space` of equal canonical form as one,
-            which is right for accuracy. "exact" tells them apart, which is right for latency and size.
-            The default is the former for one objective and the latter for several.
+            which is right for accuracy. "exact" tells them apart, which is right for latency and
+            size. The default is the former for one objective and the latter for several.
 
     Raises:
         ValueError: if an argument has a value that is not allowed.

@@ -57,9 +57,10 @@ def test_wins_and_losses_are_of_the_first_method() -> None:
     own = {"guided": np.array([[1.0, 3.0], [2.0, 2.0], [0.0, 5.0]])}
     own["random"] = np.array([[1.0, 2.0], [2.0, 2.0], [9.0, 9.0]])
     rows = steps.rows_of({"one": own, "two": own})
-    assert [row["wins-ties-losses"] for row in rows] == ["", "1-1-1", "", "1-1-1", "2-2-2"]
-    assert (rows[1]["at half"], rows[1]["at the end"]) == ("4.0000", "4.3333")
-    assert rows[-1]["p"] == "1"
+    assert [row["end: w-t-l"] for row in rows] == ["", "1-1-1", "", "1-1-1", "2-2-2"]
+    assert [row["half: w-t-l"] for row in rows] == ["", "0-2-1", "", "0-2-1", "0-4-2"]
+    assert (rows[1]["half"], rows[1]["end"]) == ("4.0000", "4.3333")
+    assert rows[-1]["end: p"] == "1"
 
 
 @pytest.mark.parametrize("method", gpt_within.METHODS)
