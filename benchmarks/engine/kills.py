@@ -138,7 +138,7 @@ def _killed_until_done(
         if chance.random() < EARLY:
             _wait(process, span * chance.random())
         else:
-            _wait(process, LIMIT, _mark(case, out))
+            wait_for_progress(case, out, process)
             _wait(process, span * chance.random() / 4)
         process.kill()
         process.communicate()
@@ -171,15 +171,15 @@ def _wait(
         time.sleep(POLL)
 
 
-def _mark(case: Case, out: Path) -> Callable[[], bool]:
-    """Return whether a log has changed since now."""
+def wait_for_progress(case: Case, out: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the log of a command has changed, or its process has ended."""
     path = case.path(out)
 
     def stamp() -> object:
         return path.stat().st_mtime_ns if path.exists() else None
 
     first = stamp()
-    return lambda: stamp() != first
+    _wait(process, LIMIT, lambda: stamp() != first)
 
 
 def _program() -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
+from naslib_diffusion.benchmarks.engine.bad_disks import look
 from naslib_diffusion.benchmarks.engine.kill_cases import cases
 from naslib_diffusion.benchmarks.engine.kills import measure
 from naslib_diffusion.benchmarks.harness.common import (
@@ -37,6 +38,13 @@ def kill(kills: int, only: Sequence[str]) -> Rows:
     return rows
 
 
+def disks() -> Rows:
+    """Bring a search into trouble with its folder."""
+    with tempfile.TemporaryDirectory() as name:
+        (case,) = (case for case in cases(Path(name)) if case.name == "search")
+        return look(case, Path(name) / "disks")
+
+
 def fuzz(histories: int) -> Rows:
     """Tell histories that nobody would tell on purpose to searches, a fifth to the sampler."""
     need_modules("test", "hypothesis")
@@ -47,7 +55,7 @@ def fuzz(histories: int) -> Rows:
 
 
 @click.command()
-@several("--part", ["kills", "numerics"], "What to measure")
+@several("--part", ["kills", "disks", "numerics"], "What to measure")
 @click.option(
     "--kills",
     type=click.IntRange(min=1),
@@ -72,13 +80,14 @@ def fuzz(histories: int) -> Rows:
 def main(
     parts: Sequence[str], kills: int, only: Sequence[str], histories: int, out: Path | None
 ) -> None:
-    """Kill commands at random moments, tell strange histories, and look at what that costs.
+    """Kill commands, take disks away, tell strange histories, and look at what that costs.
 
     Prints the tables of docs/reliability.md. Kills are compared with uninterrupted runs: finished
     evaluations that were lost or are there twice, other results, and files left behind.
     """
     measurements: dict[str, tuple[str, Callable[[], Rows]]] = {
         "kills": ("kill -9 at random moments", lambda: kill(kills, only)),
+        "disks": ("folders that refuse", disks),
         "numerics": ("histories that nobody would tell on purpose", lambda: fuzz(histories)),
     }
     for name in parts or measurements:

@@ -1,8 +1,10 @@
 """Commands that are killed go on, and end as if nothing had happened."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from naslib_diffusion.benchmarks.engine.bad_disks import look
 from naslib_diffusion.benchmarks.engine.kill_cases import cases
 from naslib_diffusion.benchmarks.engine.kills import Count, measure
 
@@ -14,3 +16,14 @@ def test_two_kills_cost_nothing(tmp_path: Path, name: str) -> None:
     count = measure(case, tmp_path / "killed", kills=2, seed=1)
     assert count == Count(kills=count.kills, runs=count.runs)
     assert count.kills >= 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trouble", ["a full disk", "a folder that goes away"])
+def test_trouble_with_a_folder_is_one_line_and_costs_nothing(tmp_path: Path, trouble: str) -> None:
+    case = cases(tmp_path)[0]
+    case = replace(case, args=(*case.args, "--strategy", "mutation"))
+    for row in look(case, tmp_path / "disks", [trouble]):
+        assert row["exit code"] == 2
+        assert row["lines"] == 1, row["says"]
+        assert row["same result afterwards"]
