@@ -11,7 +11,14 @@ import torch
 from torch import Tensor
 
 from naslib_diffusion.diffusion.paths import PathMean
-from naslib_diffusion.spaces.base import AtomBlock, Block, Space, UniformBlock, UnionBlock
+from naslib_diffusion.spaces.base import (
+    AtomBlock,
+    Block,
+    Factor,
+    Space,
+    UniformBlock,
+    UnionBlock,
+)
 from naslib_diffusion.spaces.paths import PathBlock
 
 Sigma = float | Tensor
@@ -141,7 +148,9 @@ def _same_law(a: Block, b: Block) -> bool:
     """Whether two blocks are equal, wherever they lie."""
     if isinstance(a, UnionBlock) and isinstance(b, UnionBlock):
         return a.parts == b.parts and all(
-            f.columns == g.columns and torch.equal(f.atoms, g.atoms)
+            f.columns == g.columns
+            and torch.equal(f.atoms, g.atoms)
+            and torch.equal(_log_weights(f), _log_weights(g))
             for f, g in zip(a.factors, b.factors, strict=True)
         )
     if isinstance(a, AtomBlock) and isinstance(b, AtomBlock):
@@ -165,6 +174,13 @@ def _mean_of(block: Block, device: torch.device | str | None, dtype: torch.dtype
     return truncated_normal_mean
 
 
+def _log_weights(factor: Factor) -> Tensor:
+    """Return the logarithms of the weights of a factor, `K`."""
+    if factor.weights is None:
+        return torch.zeros(len(factor.atoms), dtype=torch.double)
+    return factor.weights.double().log()
+
+
 def _mean_of_union(
     block: UnionBlock, device: torch.device | str | None, dtype: torch.dtype
 ) -> _Mean:
@@ -184,37 +200,50 @@ def _mean_of_union(
             torch.stack([block.factors[i].atoms for i in own]).to(device, dtype)
             for own in forms.values()
         ],
+        weights=[
+            torch.stack([_log_weights(block.factors[i]) for i in own]).to(device, dtype)
+            if any(block.factors[i].weights is not None for i in own)
+            else None
+            for own in forms.values()
+        ],
         members=torch.tensor(has, device=device, dtype=dtype),
     )
 
 
 def _union_mean(
-    x: Tensor, sigma: Tensor, columns: list[Tensor], atoms: list[Tensor], members: Tensor
+    x: Tensor,
+    sigma: Tensor,
+    columns: list[Tensor],
+    atoms: list[Tensor],
+    weights: list[Tensor | None],
+    members: Tensor,
 ) -> Tensor:
     """Posterior mean over disjoint products of factors, of `x` (`G x w x B`).
 
-    The evidence of a factor, `z = logsumexp_k (x . a_k - |a_k|^2 / 2) / sigma^2`, counts for each
-    part that has it. Parts have the posterior `softmax(sum of their z)`, and a factor that of the
-    parts that have it.
+    The evidence of a factor, `z = logsumexp_k log w_k + (x . a_k - |a_k|^2 / 2) / sigma^2`, counts
+    for each part that has it. Parts have the posterior `softmax(sum of their z)`, and a factor
+    that of the parts that have it.
 
     Args:
         x: `G x w x B`.
         sigma: `1 x 1 x` 1 or B.
         columns: coordinates of the factors, `F_i x w_i` for each form.
         atoms: of the factors, `F_i x K_i x w_i` for each form.
+        weights: their logarithms, `F_i x K_i` for each form; None where they are all one.
         members: which parts (rows) have which factors (columns), in that order.
     """
     evidence, means = [], []
-    for index, own in zip(columns, atoms, strict=True):
+    for index, own, weight in zip(columns, atoms, weights, strict=True):
         logits = _logits(x[:, index], sigma[:, None], own.to(x.dtype))
+        if weight is not None:
+            logits = logits + weight.to(x.dtype)[:, :, None]
         evidence.append(logits.logsumexp(2))
         means.append(own.to(x.dtype).mT @ torch.softmax(logits, 2))
     members = members.to(x.dtype)
     parts = torch.softmax(members @ torch.cat(evidence, 1), 1)
-    weights = torch.split(members.mT @ parts, [len(index) for index in columns], 1)
+    shares = torch.split(members.mT @ parts, [len(index) for index in columns], 1)
     weighted = [
-        (weight[:, :, None] * mean).flatten(1, 2)
-        for weight, mean in zip(weights, means, strict=True)
+        (share[:, :, None] * mean).flatten(1, 2) for share, mean in zip(shares, means, strict=True)
     ]
     places = torch.cat([index.flatten() for index in columns])
     return torch.zeros_like(x).index_add(1, places, torch.cat(weighted, 1))

@@ -57,11 +57,30 @@ class UniformBlock:
 class Factor:
     """Coordinates of a `UnionBlock`, not necessarily consecutive, and the values they can take.
 
-    `columns` count from the start of the block; `atoms` is `K x len(columns)`.
+    `columns` count from the start of the block; `atoms` is `K x len(columns)`. `weights`, `K`, are
+    how likely the values are: all one unless told, so that all values of a union are as likely.
     """
 
     columns: tuple[int, ...]
     atoms: Tensor
+    weights: Tensor | None = None
+
+    @property
+    def total(self) -> float:
+        """How likely the factor is, as against others in its place: the sum of its weights."""
+        return float(len(self.atoms) if self.weights is None else self.weights.sum())
+
+    def only(self, kept: Tensor) -> Factor:
+        """Return what is left of it, by a mask of its values, `K`."""
+        weights = None if self.weights is None else self.weights[kept]
+        return Factor(self.columns, self.atoms[kept], weights)
+
+    def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw `n` of its values."""
+        if self.weights is None:
+            return _pick(self.atoms, n, generator)
+        own = torch.multinomial(self.weights, max(n, 1), replacement=True, generator=generator)
+        return self.atoms.double()[own[:n]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +89,8 @@ class UnionBlock:
 
     It is the closed form of what a space bans or makes optional. Each part names, by index, the
     independent factors whose product it is; they cover all coordinates. Parts have no value in
-    common, and all values of all parts are equally likely. Two examples with two choices of K:
+    common, and all values of all parts are equally likely, but for `Factor.weights`. Two examples
+    with two choices of K:
 
     * "the second may be absent": (K values, zero) or (K values, K values);
     * "not both skip": (no skip, K values) or (skip, no skip).
@@ -96,7 +116,7 @@ class UnionBlock:
         return [[self.factors[i] for i in part] for part in self.parts]
 
     def expand(self) -> AtomBlock:
-        """Return the same law as one block with an atom for each value of each part."""
+        """Return its values as one block, an atom each: the same law, but for `weights`."""
         return AtomBlock(self.start, torch.cat([self._product(part) for part in self.products]))
 
     def choose(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -126,11 +146,11 @@ class UnionBlock:
         """Return what is left where columns, counted from the start, have given values."""
         factors = []
         for factor in self.factors:
-            atoms = factor.atoms
+            kept = torch.ones(len(factor.atoms), dtype=torch.bool)
             for place, column in enumerate(factor.columns):
                 if column in fixed:
-                    atoms = atoms[(atoms[:, place] - fixed[column]).abs() <= tolerance]
-            factors.append(Factor(factor.columns, atoms))
+                    kept &= (factor.atoms[:, place] - fixed[column]).abs() <= tolerance
+            factors.append(factor.only(kept))
         parts = [part for part in self.parts if all(len(factors[i].atoms) for i in part)]
         used = sorted({i for part in parts for i in part})
         left = tuple(tuple(used.index(i) for i in part) for part in parts)
@@ -181,14 +201,14 @@ def draw(blocks: Sequence[Block], n: int, generator: torch.Generator | None = No
 
 def _draw_union(block: UnionBlock, n: int, generator: torch.Generator | None) -> Tensor:
     """Draw from a union, `n x width`: a part by its number of values, then each factor."""
-    logs = [sum(math.log(len(f.atoms)) for f in part) for part in block.products]
+    logs = [sum(math.log(f.total) for f in part) for part in block.products]
     shares = torch.softmax(torch.tensor(logs, dtype=torch.double), 0)
     own = torch.multinomial(shares, max(n, 1), replacement=True, generator=generator)[:n]
     x = torch.empty(n, block.width, dtype=torch.double)
     for i, factors in enumerate(block.products):
         rows = (own == i).nonzero()[:, 0]
         for factor in factors:
-            x[rows[:, None], list(factor.columns)] = _pick(factor.atoms, len(rows), generator)
+            x[rows[:, None], list(factor.columns)] = factor.draw(len(rows), generator)
     return x
 
 

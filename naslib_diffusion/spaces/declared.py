@@ -153,7 +153,7 @@ class DeclaredSpace:
         return self.law.blocks
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> list[Design]:
-        """Draw `n` architectures uniformly.
+        """Draw `n` architectures uniformly, where numbers under conditions count as one value.
 
         Where the law has no blocks, decisions are drawn one after the other, each uniformly.
         """

@@ -19,6 +19,7 @@ from torch import Tensor
 from naslib_diffusion.spaces.base import AtomBlock, Block, Factor, UniformBlock, UnionBlock
 from naslib_diffusion.spaces.layout import Decision
 from naslib_diffusion.spaces.layout_nodes import ABSENT, Guards
+from naslib_diffusion.spaces.parameters import Categorical
 
 MAX_PARTS = 4096
 """Parts of a component; with more of them the law has no closed form here."""
@@ -110,7 +111,7 @@ class Law:
 
     def _block(self, component: Component) -> Block:
         union = self._unions[component]
-        alone = len(union.factors) == 1
+        alone = len(union.factors) == 1 and union.factors[0].weights is None
         return AtomBlock(union.start, union.factors[0].atoms) if alone else union
 
     def _union(self, component: Component) -> UnionBlock:
@@ -119,6 +120,7 @@ class Law:
             Factor(
                 tuple(c - start for d in choice.decisions for c in self.columns[d]),
                 self.atoms(choice),
+                self._weights(choice),
             )
             for choice in component.choices
         )
@@ -128,6 +130,19 @@ class Law:
         """Return the encodings of a choice, `K x w`."""
         columns = [self.rows[d][choice.codes[:, i]] for i, d in enumerate(choice.decisions)]
         return torch.cat(columns, 1)
+
+    def _weights(self, choice: Choice) -> Tensor | None:
+        """Return how likely the values of a choice are, `K`; None if all are as likely.
+
+        A number that exists under a condition counts as one value, however fine its grid is, as a
+        continuum does; otherwise hardly any architecture would be without it.
+        """
+        weights = torch.ones(len(choice.codes), dtype=torch.double)
+        for i, d in enumerate(choice.decisions):
+            decision = self.decisions[d]
+            if decision.guards and not isinstance(decision.parameter, Categorical):
+                weights[choice.codes[:, i] != ABSENT] /= decision.parameter.count or 1
+        return None if bool((weights == 1).all()) else weights
 
     def encode(self, codes: Tensor, x: Tensor) -> None:
         """Write the codes of the discrete decisions, `B x n`, into encodings, `B x D`."""

@@ -104,6 +104,42 @@ def test_the_law_is_uniform_over_all_architectures():
     assert abs(statistic - freedom) < 4 * (2 * freedom) ** 0.5
 
 
+NUMBERS = {
+    "kind": ["a", "b", "c"],
+    "n": When(Integer(1, 40), kind="a"),
+    "m": When(Integer(1, 3), kind="b"),
+    "deep": When(Maybe({"k": Integer(0, 9), "act": ["x", "y"]}), kind="c"),
+}
+"""One of each kind but for: c without deep, and c with it and two of act."""
+
+
+class TestNumbersUnderConditions(SpaceTestCase):
+    @pytest.fixture
+    def space(self):
+        return DeclaredSpace(NUMBERS)
+
+
+def test_a_number_under_a_condition_counts_as_one_value():
+    space = DeclaredSpace(NUMBERS)
+    drawn = [arch.as_dict() for arch in space.sample(20_000, torch.Generator().manual_seed(0))]
+    kinds = Counter(values["kind"] for values in drawn)
+    for kind, share in {"a": 1 / 5, "b": 1 / 5, "c": 3 / 5}.items():
+        assert kinds[kind] / len(drawn) == pytest.approx(share, abs=0.015)
+    assert len({values["n"] for values in drawn if "n" in values}) == 40
+
+
+def test_the_exact_denoiser_weighs_numbers_under_conditions():
+    space = DeclaredSpace(NUMBERS)
+    (union,) = space.blocks
+    atoms = union.expand().atoms
+    archs = [arch.as_dict() for arch in space.decode(atoms)]
+    counts = {"n": 40, "m": 3, "deep": 10}
+    logs = [-sum(math.log(counts[key]) for key in values if key in counts) for values in archs]
+    x = atoms[::3] + 0.5 * torch.randn(len(atoms[::3]), atoms.shape[1]).double()
+    logits = (x @ atoms.T - atoms.square().sum(1) / 2) / 0.25 + torch.tensor(logs)
+    torch.testing.assert_close(ExactDenoiser(space)(x, 0.5), torch.softmax(logits, 1) @ atoms)
+
+
 def test_the_exact_denoiser_agrees_with_all_architectures_one_by_one():
     space = DeclaredSpace(NESTED)
     atoms = space.encode(everything(space))
