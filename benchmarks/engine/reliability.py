@@ -42,7 +42,8 @@ def disks() -> Rows:
     """Bring a search into trouble with its folder."""
     with tempfile.TemporaryDirectory() as name:
         (case,) = (case for case in cases(Path(name)) if case.name == "search")
-        return look(case, Path(name) / "disks")
+        rows: Rows = look(case, Path(name) / "disks")
+        return rows
 
 
 def fuzz(histories: int) -> Rows:
