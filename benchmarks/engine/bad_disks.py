@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -44,8 +45,10 @@ def shared(case: Case, folder: Path) -> tuple[int, str, Path]:
     out = folder / case.out
     process = case.start(out, resumed=False)
     wait_for_progress(case, out, process)
+    process.send_signal(signal.SIGSTOP)  # else it may have ended before the other has begun
     second = case.start(out, resumed=True)
     _, errors = second.communicate(timeout=LIMIT)
+    process.send_signal(signal.SIGCONT)
     process.communicate(timeout=LIMIT)
     return second.returncode, errors.decode(), out
 
