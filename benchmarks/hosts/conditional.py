@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -187,6 +188,24 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
 }
 """The first is our own, the others are of sb-arch-opt."""
 
+REGISTRY = "OPTUNAHUB_REGISTRY"
+"""Environment variable with a checkout of OptunaHub's registry; downloaded unless it is set."""
+
+
+def hierarchical(_: DeclaredSpace, seed: int) -> BaseSampler:
+    """OptunaHub's TPE that samples groups of parameters under the values of others."""
+    import optunahub
+
+    name, registry = "samplers/hierarchical_tpe", os.environ.get(REGISTRY)
+    module = (
+        optunahub.load_local_module(name, registry_root=str(Path(registry) / "package"))
+        if registry
+        else optunahub.load_module(name)
+    )
+    sampler: BaseSampler = module.HierarchicalTPESampler(seed=seed)
+    return sampler
+
+
 SAMPLERS: dict[str, Callable[[DeclaredSpace, int], BaseSampler]] = {
     "diffusion": lambda space, seed: DiffusionNAGSampler(space=space, seed=seed),
     "diffusion, groups": lambda _, seed: DiffusionNAGSampler(
@@ -194,6 +213,7 @@ SAMPLERS: dict[str, Callable[[DeclaredSpace, int], BaseSampler]] = {
     ),
     "TPE, groups": lambda _, seed: TPESampler(multivariate=True, group=True, seed=seed),
     "TPE": lambda _, seed: TPESampler(seed=seed),
+    "hierarchical TPE": hierarchical,
     "random": lambda _, seed: RandomSampler(seed=seed),
 }
 """Ours is told the space, or finds groups of parameters that occur together, as TPE does."""
@@ -223,7 +243,7 @@ def run(name: str, sampler: str, seed: int, budget: int) -> list[float]:
 @click.command()
 @out_option
 @several("--problem", PROBLEMS, "Conditional problem")
-@several("--sampler", SAMPLERS, "Sampler to compare")
+@several("--sampler", SAMPLERS, "Sampler to compare", "all but hierarchical TPE")
 @seeds_option(default=10)
 @budget_option(default=50)
 @processes_option
@@ -236,7 +256,8 @@ def main(
     processes: int,
 ) -> None:
     """Best value on conditional spaces, beside Optuna's samplers."""
-    names, chosen = problems or tuple(PROBLEMS), samplers or tuple(SAMPLERS)
+    names = problems or tuple(PROBLEMS)
+    chosen = samplers or tuple(name for name in SAMPLERS if name != "hierarchical TPE")
     if set(names) != {"branches"}:
         need_modules("conditional", "sb_arch_opt")
     rows: list[dict[str, object]] = []

@@ -7,6 +7,7 @@ import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic
 
+import numpy as np
 import optuna
 from naslib_diffusion.plugins.optuna.spaces import Codec, Params, ProductCodec, Rule, Ruled
 from optuna.distributions import (
@@ -42,8 +43,9 @@ class VariableCodec(Generic[A]):
         self._spelling, self.space = space, restricted(space, is_valid, self.write)
 
     def read(self, params: Params) -> A:
-        """Return the architecture."""
-        return self._spelling.read_spelling(params)
+        """Return the architecture; samplers may leave numbers of NumPy's types."""
+        plain = {name: v.item() if isinstance(v, np.generic) else v for name, v in params.items()}
+        return self._spelling.read_spelling(plain)
 
     def write(self, arch: A) -> dict[str, Any]:
         """Return all values; the first ones of parameters that do not exist."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 import torch
@@ -114,6 +115,11 @@ def test_any_sampler_suggests_what_exists() -> None:
     study.optimize(objective, n_trials=6)
     assert all(map(DECLARED.is_valid, archs))
     assert [trial.params for trial in study.trials] == [DECLARED.spell(arch) for arch in archs]
+
+
+def test_numbers_of_numpys_types_are_read() -> None:
+    values = {"k": "a", "n": np.int64(3), "x": np.float64(0.25)}
+    assert codec_of(POINTS).read(values) == POINTS.parse('["a", 3, 0.25]')
 
 
 @pytest.mark.parametrize("before", [0, 3])
