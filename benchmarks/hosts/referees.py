@@ -115,8 +115,10 @@ def run_and_append(job: Job, trials: int, data: Path | None, path: Path | None) 
 
 def read_rows(path: Path, trials: int) -> dict[Job, Row]:
     """Return the runs of so many trials that a file has; begin the file if there is none."""
-    text = path.read_text() if path.exists() else ",".join(COLUMNS) + "\n"
-    write_atomically(path, text[: text.rindex("\n") + 1].encode())  # without a row cut short
+    text = path.read_text() if path.exists() else ""
+    if not text.endswith("\n"):  # new, or its last row was cut short; others may be appending
+        whole = text[: text.rfind("\n") + 1] or ",".join(COLUMNS) + "\n"
+        write_atomically(path, whole.encode())
     found: dict[Job, Row] = {}
     with path.open(newline="") as file:
         for raw in csv.DictReader(file):
