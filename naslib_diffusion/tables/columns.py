@@ -37,8 +37,13 @@ _ARCH_NAMES = (
     "architectureindex",
 )
 """Usual names of the column of architectures, the likelier first, in small letters and digits."""
-_MISSING = ("", "nan", "na", "n/a", "none", "null", "-", "inf", "+inf", "-inf", "infinity")
+_MISSING = {
+    *("", "nan", "na", "n/a", "n.a.", "<na>", "#na", "#n/a", "none", "null", "missing"),
+    *("inf", "+inf", "-inf", "infinity", "?", "-", "--", "\u2013", "\u2014"),
+}
+"""How people and programs write that there is no value, in small letters; the last are dashes."""
 _NUMBER = re.compile(r"([+-]?(?:[0-9]+(?:([.,])[0-9]*)?|([.,])[0-9]+)(?:e[+-]?[0-9]+)?)\s*(%?)")
+_GROUPED = re.compile(r"[+-]?[0-9]{1,3}(?:[., '\u00a0\u202f][0-9]{3})+(?:[.,][0-9]*)?")
 
 
 def load_table(
@@ -239,7 +244,8 @@ class _Numbers:
             return math.nan
         match = _NUMBER.fullmatch(text.casefold())
         if match is None:
-            raise ValueError(f"{self._name} is {text!r}, which is not a number")
+            hint = "; write thousands without a mark" if _GROUPED.fullmatch(text) else ""
+            raise ValueError(f"{self._name} is {text!r}, which is not a number{hint}")
         number, percent = match[1], match[4]
         mark = match[2] or match[3]
         if mark == "," and not self._decimal_comma:

@@ -91,7 +91,7 @@ def _delimiter(header: str) -> str:
 def _csv_rows(path: Path, reader: Any, width: int, skipped: int) -> Iterator[Row]:
     for row in reader:
         line = skipped + reader.line_num
-        if not any(row) or row[0].startswith("#"):
+        if not any(map(str.strip, row)) or row[0].startswith("#"):
             continue
         if len(row) < width or any(row[width:]):
             raise TableError(

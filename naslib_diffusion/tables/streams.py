@@ -28,7 +28,10 @@ ZIP = b"PK\x03\x04"
 """How a zip starts."""
 
 _GZIP, _XZ, _BZ2 = b"\x1f\x8b", b"\xfd7zXZ\x00", b"BZh"
+_WESTERN = "naslib_diffusion.western"  # what decodes bytes that are not UTF-8 or UTF-16
+_OLD_EXCEL = b"\xd0\xcf\x11\xe0"
 _ZIP_END = b"PK\x05\x06"
+_WORKBOOK = "it is an Excel workbook; save its sheet as CSV"
 _MAX_DIRECTORY = 2**16  # bytes of a zip's list of members: an archive of a table has one member
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -70,12 +73,13 @@ def open_bytes(path: Path) -> Iterator[io.BufferedReader]:
 def as_text(file: io.BufferedReader) -> tuple[io.TextIOWrapper, str]:
     """Return a file as text, and how it starts: UTF-8, or UTF-16 with or without a mark.
 
-    Bytes that are no text in its encoding become escapes such as `\\xe9`: they may stand in
+    Bytes that are no text in its encoding are taken as Windows' Western one, in which older
+    spreadsheets write, and those of neither become escapes such as `\\x81`: they may stand in
     columns that nobody asks for.
     """
     start = file.peek(256)[:256]
     name = _encoding(start)
-    text = io.TextIOWrapper(file, name, errors="backslashreplace", newline="")
+    text = io.TextIOWrapper(file, name, errors=_WESTERN, newline="")
     return text, start.decode(name, errors="ignore").lstrip()
 
 
@@ -91,6 +95,16 @@ def lines(text: io.TextIOWrapper) -> Iterator[str]:
         if len(line) == MAX_TEXT:
             raise csv.Error(f"a line has more than {MAX_TEXT:,} characters")
         yield line
+
+
+def _as_western(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    bad = error.object[error.start : error.end]
+    return bad.decode("cp1252", errors="backslashreplace"), error.end
+
+
+codecs.register_error(_WESTERN, _as_western)
 
 
 def _encoding(start: bytes) -> str:
@@ -143,6 +157,8 @@ def _decompressed(raw: io.BufferedReader) -> Any:
         return bz2.open(raw)
     if start.startswith(_XZ):
         return lzma.open(raw)
+    if start.startswith(_OLD_EXCEL):
+        raise OSError(_WORKBOOK)
     return _member(raw) if start.startswith(ZIP) else raw
 
 
@@ -154,6 +170,8 @@ def _member(raw: io.BufferedReader) -> IO[bytes]:
         for info in archive.infolist()
         if not info.is_dir() and not info.filename.startswith("__MACOSX/")
     ]
+    if any(info.filename == "[Content_Types].xml" for info in files):
+        raise zipfile.BadZipFile(_WORKBOOK)
     if len(files) != 1:
         raise zipfile.BadZipFile(f"a zip of a table holds one file, this one {len(files)}")
     return archive.open(files[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -54,7 +55,18 @@ def slack_of(constraint: Constraint | None, width: int, dtype: torch.dtype) -> R
         rules.insert(0, _planes(torch.stack(matrix)))
     if not rules:
         return None
-    return lambda x: torch.cat([rule(x) for rule in rules], 1)
+    return lambda x: _defined(torch.cat([rule(x) for rule in rules], 1), x)
+
+
+def _defined(slack: Tensor, x: Tensor) -> Tensor:
+    """Return the slack, `n x M`; raises InputDataError if it is NaN at one of the candidates."""
+    undefined = slack.isnan()
+    if bool(undefined.any()):
+        at = x[undefined.any(1)][0].tolist()
+        raise InputDataError(
+            f"constraint is NaN at {at}; allowed are booleans and numbers, negative where broken"
+        )
+    return slack
 
 
 def _listed(constraint: Any) -> list[Any]:
@@ -134,6 +146,11 @@ def _row(item: Linear, number: int, width: int) -> Tensor:
     if bool(((indices < 0) | (indices >= width)).any()):
         raise InputDataError(
             f"constraint {number} has indices {indices.tolist()}; columns are 0 ... {width - 1}"
+        )
+    if not (bool(coefficients.isfinite().all()) and math.isfinite(right)):
+        raise InputDataError(
+            f"constraint {number} has coefficients {coefficients.tolist()} and right side "
+            f"{right}; they must be finite"
         )
     row = torch.zeros(width + 1, dtype=torch.double)
     row[width] = right

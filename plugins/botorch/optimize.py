@@ -84,8 +84,8 @@ def optimize_acqf_diffusion(
         raise UnsupportedError(
             "Discrete optimization is not supported for one-shot acquisition functions."
         )
-    if q < 1:
-        raise ValueError(f"q must be at least 1, not {q}")
+    if not isinstance(q, int) or q < 1:
+        raise ValueError(f"q must be a whole number, at least 1, not {q!r}")
     task = Task.of(acq_function, space, X_avoid, constraint, fixed_features, options, encoding)
     chosen, values = task.single() if q == 1 else task.batch(q, sequential)
     if len(chosen) < q:

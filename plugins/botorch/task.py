@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -77,7 +78,7 @@ class Task:
         """Check the arguments of a call, and translate them; see `optimize_acqf_diffusion`."""
         coding = coding_of(space, encoding)
         like = reference(acq_function, X_avoid)
-        fixed = {int(column): float(value) for column, value in (fixed_features or {}).items()}
+        fixed = _fixed(fixed_features or {})
         try:
             searched = Fixed(space, coding.columns(fixed)) if fixed else space
         except ValueError as error:
@@ -200,6 +201,16 @@ class Task:
     @property
     def _width(self) -> int:
         return math.prod(self.space.shape)
+
+
+def _fixed(features: Mapping[int, float]) -> dict[int, float]:
+    """Return value by column; raises InputDataError for what is neither."""
+    try:
+        return {operator.index(column): float(value) for column, value in features.items()}
+    except (AttributeError, TypeError, ValueError):
+        raise InputDataError(
+            f"fixed_features must map numbers of columns to numbers, not {features!r}"
+        ) from None
 
 
 def _keys(space: Space[Any], coding: Coding, points: Tensor | None) -> set[Hashable]:

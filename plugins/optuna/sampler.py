@@ -20,6 +20,7 @@ from naslib_diffusion.plugins.optuna.spaces import (
     ProductCodec,
     Rule,
     allows,
+    obstacle,
     with_equality,
 )
 from optuna.distributions import BaseDistribution
@@ -39,6 +40,12 @@ _logger = logging.getLogger(__name__)
 
 STARTUP = 10
 """Random proposals before the surrogate is trusted, where no earlier study tells anything."""
+
+VARIES = (
+    "it is not in every trial or changes its range; `group=True` searches conditional parameters "
+    "in groups"
+)
+"""Why a parameter is left to the independent sampler that could be searched jointly."""
 
 CLAIMS = 10
 """How often a proposal is drawn anew because another worker claimed it at the same moment."""
@@ -194,7 +201,7 @@ class DiffusionNAGSampler(BaseSampler):
             if param_distribution._contains(param_distribution.to_internal_repr(plan[param_name])):
                 return plan[param_name]
         elif self._warn_independent_sampling:
-            self._warn(study, trial, param_name)
+            self._warn(study, trial, param_name, param_distribution)
         return self._independent_sampler.sample_independent(
             study, trial, param_name, param_distribution
         )
@@ -308,15 +315,17 @@ class DiffusionNAGSampler(BaseSampler):
     def _seed(self) -> int:
         return int(self._rng.rng.randint(2**31 - 1))
 
-    def _warn(self, study: Study, trial: FrozenTrial, name: str) -> None:
+    def _warn(
+        self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
+    ) -> None:
         if len(complete(study.get_trials(deepcopy=False))) >= max(self._options.startup, 1):
             _logger.warning(
-                "The parameter %r of trial %d is sampled independently by %s, since it is not in "
-                "every trial or changes its range; `group=True` searches conditional parameters "
-                "in groups, `warn_independent_sampling=False` turns this message off.",
+                "The parameter %r of trial %d is sampled independently by %s, since %s. "
+                "`warn_independent_sampling=False` turns this message off.",
                 name,
                 trial.number,
                 type(self._independent_sampler).__name__,
+                obstacle(distribution) or VARIES,
             )
 
 

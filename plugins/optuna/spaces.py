@@ -93,13 +93,18 @@ def stored(choices: Sequence[Any]) -> list[int]:
 
 def representable(distribution: BaseDistribution) -> bool:
     """Whether the engine can search over a distribution."""
+    return obstacle(distribution) is None
+
+
+def obstacle(distribution: BaseDistribution) -> str | None:
+    """Return why the engine cannot search over a distribution; None if it can."""
     if isinstance(distribution, CategoricalDistribution):
-        return True
+        return None
     try:
         parameter("x", distribution)
-    except ValueError:
-        return False
-    return True
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 class ProductCodec:

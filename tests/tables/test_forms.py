@@ -48,6 +48,7 @@ FORMS = {
     "UTF-16": PLAIN.encode("utf-16"),
     "UTF-16 without a mark": PLAIN.encode("utf-16-le"),
     "Latin-1": f"arch,acc,où\n{A},93.1,é\n{C},88.2,è\n".encode("latin1"),
+    "lines of blanks": PLAIN.replace("\n", "\n \t\n").encode() + b"  \n",
     "gzip": gzip.compress(PLAIN.encode()),
     "bzip2": bz2.compress(PLAIN.encode()),
     "xz": lzma.compress(PLAIN.encode()),
@@ -158,6 +159,38 @@ def test_a_zip_of_two_files_is_refused(tmp_path):
     (tmp_path / "t").write_bytes(zipped(PLAIN, "b.csv"))
     with pytest.raises(TableError, match="holds one file, this one 2"):
         load_table(tmp_path / "t", SPACE)
+
+
+def test_a_column_can_have_the_name_that_an_old_spreadsheet_wrote(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(f"arch;précision (€)\n{A};93,1\n{C};88,2\n".encode("cp1252"))
+    assert load_table(path, SPACE, "précision (€)").values.tolist() == [93.1, 88.2]
+
+
+@pytest.mark.parametrize("mark", ["#N/A", "<NA>", "--", "\u2013", "\u2014", "?", "n.a."])
+def test_what_people_write_where_there_is_no_value(tmp_path, mark):
+    path = tmp_path / "t.csv"
+    path.write_text(f"arch,acc\n{A},93.1\n{C},{mark}\n")
+    assert load_table(path, SPACE, "acc").failures == 1
+
+
+@pytest.mark.parametrize("number", ["1,234,567", "1.234.567,5", "1 234 567", "1'234"])
+def test_thousands_are_told_how_to_be_written(tmp_path, number):
+    path = tmp_path / "t.csv"
+    path.write_text(f'arch;params\n{A};"{number}"\n{C};5\n')
+    with pytest.raises(TableError, match="write thousands without a mark"):
+        load_table(path, SPACE, "params")
+
+
+@pytest.mark.parametrize("start", [b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", None])
+def test_a_workbook_is_called_one(tmp_path, start):
+    path, book = tmp_path / "t.xlsx", io.BytesIO()
+    with zipfile.ZipFile(book, "w") as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    path.write_bytes(start * 100 if start else book.getvalue())
+    with pytest.raises(TableError, match="Excel workbook; save its sheet as CSV"):
+        load_table(path, SPACE)
 
 
 BOMBS = {

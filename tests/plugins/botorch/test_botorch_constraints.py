@@ -108,6 +108,20 @@ def test_forms_that_are_not_known_are_refused(constraint, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("constraint", "message"),
+    [
+        (lambda x: (x[:, 0] - 2).sqrt(), "constraint is NaN at"),
+        ((FOUR, ONES * torch.nan, 0.0), "constraint 0 has coefficients .* must be finite"),
+        ((FOUR, ONES, torch.inf), "right side inf"),
+    ],
+    ids=["function", "coefficients", "right side"],
+)
+def test_constraints_have_to_be_numbers(constraint, message):
+    with pytest.raises(InputDataError, match=message):
+        solve(constraint)
+
+
 def test_no_constraints_are_none():
     candidates, _ = solve([])
     torch.testing.assert_close(candidates[0, :4], TARGET, atol=1e-4, rtol=0)

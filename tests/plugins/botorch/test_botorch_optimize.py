@@ -230,7 +230,9 @@ def test_fixed_features(q):
     assert float(value.flatten()[0]) == pytest.approx(float(weights.amax(1).sum()))
 
 
-@pytest.mark.parametrize("fixed", [{0: 1.0, 1: 1.0}, {0: 0.5}, {99: 1.0}])
+@pytest.mark.parametrize(
+    "fixed", [{0: 1.0, 1: 1.0}, {0: 0.5}, {99: 1.0}, {"x": 1.0}, {0.5: 1.0}, [1.0]]
+)
 def test_fixed_features_that_do_not_fit(fixed):
     with pytest.raises(InputDataError, match="fixed_features"):
         optimize_acqf_diffusion(Weighted(20), SPACE, fixed_features=fixed)
@@ -294,7 +296,7 @@ def test_unsupported():
         optimize_acqf_diffusion(UpperConfidenceBound(model, beta=1.0), SPACE, 2)
     with pytest.raises(UnsupportedError, match=r"unknown option 'restarts'; supported: generate"):
         optimize_acqf_diffusion(Weighted(20), SPACE, options={"restarts": 3})
-    with pytest.raises(ValueError, match="q must be at least 1"):
+    with pytest.raises(ValueError, match="q must be a whole number, at least 1"):
         optimize_acqf_diffusion(Weighted(20), SPACE, 0)
     with pytest.raises(ValueError, match="encoding must be"):
         optimize_acqf_diffusion(Weighted(20), SPACE, encoding="ordinal")

@@ -220,7 +220,7 @@ def test_what_is_not_in_every_trial_is_sampled_independently_with_a_warning(
 
     run(conditional, 8, seed=0, n_startup_trials=3, independent_sampler=Spy(seed=0))
     assert {"width", "depth"} & set(names[4:])
-    assert "sampled independently by Spy" in caplog.text
+    assert "sampled independently by Spy, since it is not in every trial" in caplog.text
     caplog.clear()
     run(conditional, 8, seed=0, n_startup_trials=3, warn_independent_sampling=False)
     assert not caplog.text

@@ -230,12 +230,14 @@ def test_distributions_of_all_kinds() -> None:
     assert representable(IntDistribution(0, 2**30))
 
 
-def test_huge_integers_are_left_to_the_independent_sampler() -> None:
-    study = optuna.create_study(
-        sampler=DiffusionNAGSampler(seed=0, n_startup_trials=1, warn_independent_sampling=False)
-    )
+def test_huge_integers_are_left_to_the_independent_sampler_which_a_warning_says(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    study = optuna.create_study(sampler=DiffusionNAGSampler(seed=0, n_startup_trials=1))
     study.optimize(
         lambda trial: trial.suggest_int("n", 0, 2**50) / 2**50 + trial.suggest_float("x", 0, 1),
         n_trials=3,
     )
     assert len(study.trials) == 3
+    assert "since high must be within -2**40 and 2**40" in caplog.text
+    assert "not in every trial" not in caplog.text
