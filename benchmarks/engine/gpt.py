@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
-import numpy as np
 import torch
 from naslib_diffusion.benchmarks.engine.multiobjective import hypervolume
 from naslib_diffusion.benchmarks.harness.common import (
@@ -16,14 +16,14 @@ from naslib_diffusion.benchmarks.harness.common import (
     need_files,
     out_option,
     processes_option,
-    run_all,
+    run_methods,
     save,
     seeds_option,
     several,
 )
 from naslib_diffusion.benchmarks.harness.common import show as show_table
 from naslib_diffusion.benchmarks.harness.curves import save_curves
-from naslib_diffusion.benchmarks.paper.figure4 import paired
+from naslib_diffusion.benchmarks.harness.statistics import Floats, paired
 
 from naslib_diffusion.search import ParetoSearch
 from naslib_diffusion.spaces import GPT, Transformer
@@ -164,15 +164,11 @@ def main(
     scales = scales or SCALES
     data = need_files(data, *(f"hwgpt_perplexity_{scale}.safetensors" for scale in scales))
     chosen = methods or tuple(METHODS)
-    panels: dict[str, dict[str, np.ndarray[tuple[int, int], np.dtype[np.float64]]]] = {}
+    panels: dict[str, dict[str, Floats]] = {}
     rows: list[dict[str, object]] = []
     for scale in scales:
-        jobs = [(scale, data, m, seed, budget) for seed in range(seeds) for m in chosen]
-        found = run_all(run, jobs, processes, f"gpt-{scale}")
-        panel = {
-            method: np.array([c for job, c in zip(jobs, found, strict=True) if job[2] == method])
-            for method in chosen
-        }
+        one = functools.partial(run, scale, data, budget=budget)
+        panel = run_methods(one, chosen, seeds, processes, f"gpt-{scale}")
         panels[f"gpt-{scale}"] = panel
         rows += [_row(scale, method, panel, budget) for method in chosen]
     note = f"p: Wilcoxon's signed-rank test against {chosen[0]}, paired by seed, two-sided"
@@ -195,7 +191,7 @@ def main(
 def _row(
     scale: str,
     method: str,
-    panel: dict[str, np.ndarray[tuple[int, int], np.dtype[np.float64]]],
+    panel: dict[str, Floats],
     budget: int,
 ) -> dict[str, object]:
     values, first = panel[method], next(iter(panel))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from naslib_diffusion.benchmarks.harness.common import (
     need_files,
     out_option,
     processes_option,
-    run_all,
+    run_methods,
     save,
     seeds_option,
     several,
@@ -155,12 +156,8 @@ def main(
     chosen = methods or tuple(METHODS)
     rows: list[dict[str, object]] = []
     for scale in scales:
-        jobs = [(scale, data, m, seed, budget) for seed in range(seeds) for m in chosen]
-        found = run_all(run, jobs, processes, f"gpt-{scale}")
-        curves = {
-            m: np.array([c for job, c in zip(jobs, found, strict=True) if job[2] == m])
-            for m in chosen
-        }
+        one = functools.partial(run, scale, data, budget=budget)
+        curves = run_methods(one, chosen, seeds, processes, f"gpt-{scale}")
         rows += _rows(scale, curves, Task(scale, data).reference(), budget)
         save(out, "gpt_within", rows, seeds=seeds, budget=budget)
     notes = [

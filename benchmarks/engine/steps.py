@@ -6,6 +6,7 @@ the candidates differs (paper, Section 3.4).
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -23,7 +24,7 @@ from naslib_diffusion.benchmarks.harness.common import (
     need_files,
     out_option,
     processes_option,
-    run_all,
+    run_methods,
     save,
     seeds_option,
     several,
@@ -201,12 +202,8 @@ def main(
     curves: dict[str, dict[str, Floats]] = {}
     for name, where in itertools.product(problems or PROBLEMS, wheres or WHERE):
         title = f"{name}, {where}"
-        jobs = [(name, data, where, m, seed, budget) for seed in range(seeds) for m in chosen]
-        found = run_all(PARTS[part], jobs, processes, title)
-        curves[title] = {
-            m: np.array([c for job, c in zip(jobs, found, strict=True) if job[3] == m])
-            for m in chosen
-        }
+        one = functools.partial(PARTS[part], name, data, where, budget=budget)
+        curves[title] = run_methods(one, chosen, seeds, processes, title)
         rows = rows_of(curves)
         save(out, f"steps_{part}", rows, seeds=seeds, budget=budget)
         save(out, f"steps_{part}_runs", runs_of(curves), seeds=seeds, budget=budget)

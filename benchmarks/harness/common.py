@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import numpy as np
 import torch
 from naslib_diffusion.benchmarks.harness.provenance import command, facts
+from naslib_diffusion.benchmarks.harness.statistics import Floats
 from rich.console import Console
 from rich.table import Table as RichTable
 from tqdm import tqdm
@@ -181,6 +183,22 @@ def run_all(
         for future in tqdm(as_completed(futures), total=len(jobs), desc=label):
             results[futures[future]] = future.result()
     return results  # type: ignore[return-value]
+
+
+def run_methods(
+    run: Callable[[str, int], Sequence[float]],
+    methods: Sequence[str],
+    seeds: int,
+    processes: int,
+    label: str,
+) -> dict[str, Floats]:
+    """Return what `run(method, seed)` returns, seeds x values, by method; as `run_all` does."""
+    jobs = [(method, seed) for seed in range(seeds) for method in methods]
+    found = run_all(run, jobs, processes, label)
+    return {
+        method: np.array([own for job, own in zip(jobs, found, strict=True) if job[0] == method])
+        for method in methods
+    }
 
 
 def show(title: str, rows: Sequence[Mapping[str, object]], notes: Sequence[str] = ()) -> None:

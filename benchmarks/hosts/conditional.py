@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import warnings
@@ -18,7 +19,7 @@ from naslib_diffusion.benchmarks.harness.common import (
     need_modules,
     out_option,
     processes_option,
-    run_all,
+    run_methods,
     save,
     seeds_option,
     several,
@@ -262,12 +263,8 @@ def main(
         need_modules("conditional", "sb_arch_opt")
     rows: list[dict[str, object]] = []
     for name in names:
-        jobs = [(name, sampler, seed, budget) for seed in range(seeds) for sampler in chosen]
-        found = run_all(run, jobs, processes, name)
-        curves = {
-            sampler: np.array([c for job, c in zip(jobs, found, strict=True) if job[1] == sampler])
-            for sampler in chosen
-        }
+        one = functools.partial(run, name, budget=budget)
+        curves = run_methods(one, chosen, seeds, processes, name)
         rows += _rows(name, curves, budget)
         save(out, "conditional", rows, seeds=seeds, budget=budget)
     note = f"p: Wilcoxon's signed-rank test against {chosen[0]}, paired by seed, two-sided"

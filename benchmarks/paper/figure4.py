@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from naslib_diffusion.benchmarks.harness.common import (
     need_files,
     out_option,
     processes_option,
-    run_all,
+    run_methods,
     save,
     seeds_option,
     several,
@@ -114,18 +115,8 @@ def main(
         panels: dict[str, dict[str, Floats]] = {}
         rows: list[dict[str, object]] = []
         for surrogate in surrogates or SURROGATES:
-            jobs = [
-                (task, data, surrogate, strategy, seed, budget)
-                for seed in range(seeds)
-                for strategy in STRATEGIES
-            ]
-            found = run_all(curve, jobs, processes, f"{task}, {surrogate}")
-            curves = {
-                strategy: np.array(
-                    [c for job, c in zip(jobs, found, strict=True) if job[3] == strategy]
-                )
-                for strategy in STRATEGIES
-            }
+            one = functools.partial(curve, task, data, surrogate, budget=budget)
+            curves = run_methods(one, tuple(STRATEGIES), seeds, processes, f"{task}, {surrogate}")
             panels[surrogate] = curves
             rows += rows_of(task, surrogate, curves, budget)
         show_table(
