@@ -26,8 +26,9 @@ EARLIER = 100
 """Random trials of each earlier study."""
 MOMENTS = (1, 5, 10)
 """Trials after which the slowdown is told."""
-METHODS = ("none", "two studies", "two whole tables")
-"""How settings are chosen. The last is no search: it goes down the mean rank in full tables."""
+METHODS = ("none", "two studies", "its own study", "two whole tables")
+"""How settings are chosen. The last two are bounds: a study as random as the others, but on the
+very card; and no search at all, but a walk down the mean rank in full tables of the others."""
 
 Setting = tuple[int, ...]
 
@@ -127,12 +128,13 @@ def slowdowns(kernel: str, card: str, method: str, seed: int, data: Path) -> lis
     others = {own: load(kernel, own, data) for own in CARDS if own != card}
     if method == "two whole tables":
         return table.slowdowns(by_mean_rank(list(others.values()))[:trials])
-    studies = [earlier_study(own, f"{kernel} {name} {seed}") for name, own in others.items()]
+    told = {"two studies": others, "its own study": {card: table}}.get(method, {})
+    studies = [earlier_study(own, f"{kernel} {name} {seed}") for name, own in told.items()]
     sampler = DiffusionNAGSampler(
         seed=seed,
         space=table.distributions,
         is_valid=lambda params: table.setting(params) in table.times,
-        prior_studies=studies if method == "two studies" else (),
+        prior_studies=studies,
     )
     study = optuna.create_study(sampler=sampler)
 
