@@ -72,6 +72,9 @@ def _run(args: Sequence[str] | None) -> int:
         code = cli.main(args, prog_name="naslib-diffusion", standalone_mode=False)
     except (click.Abort, KeyboardInterrupt, Interrupted) as stop:
         return _fail("interrupted", str(stop) or "nothing was lost", INTERRUPTED)
+    except click.exceptions.NoArgsIsHelpError as help_text:  # a group without a command
+        help_text.show()
+        return USER_ERROR
     except click.ClickException as error:
         return _fail("error", error.format_message(), USER_ERROR)
     except (UserError, MissingExtra) as error:

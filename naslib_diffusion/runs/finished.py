@@ -70,7 +70,8 @@ def read_run(path: Path) -> FinishedRun:
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from None
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:200]
+        lacks = isinstance(error, KeyError)
+        reason = f"it lacks {error}" if lacks else " ".join(str(error).split())[:200]
         raise RunError(f"cannot read {path}: it is damaged ({reason})") from None
 
 

@@ -44,7 +44,8 @@ class Layout:
 def read_layout(folder: Path) -> Layout:
     """Find the images in `folder/CLASS/`, or in `folder/train/CLASS/` and `folder/val/CLASS/`.
 
-    Hidden files and empty folders do not count.
+    Images in folders inside a class's own are its images, too. Hidden files and folders, and empty
+    ones, do not count.
 
     Raises:
         ImageError: if it is laid out in another way, or has too few classes or too many images.
@@ -69,6 +70,8 @@ def _check(folder: Path, layout: Layout) -> None:
     found, held = layout.classes, layout.held or {}
     if found and {name.lower() for name in found} <= PARTS:
         names = " and ".join(f"{name}/" for name in found)
+        if not {name.lower() for name in found} & set(TRAIN):
+            raise ImageError(f"{folder} has images in {names}, but none in train/ to learn from")
         raise ImageError(
             f"{folder} has images in {names} itself; each part needs a subfolder for each class"
         )
@@ -93,8 +96,16 @@ def _check(folder: Path, layout: Layout) -> None:
 
 
 def _classes(folder: Path) -> Classes:
-    found = {child.name: sorted(_images(child)) for child in _folders(folder)}
+    found = {child.name: sorted(_below(child)) for child in _folders(folder)}
     return {name: paths for name, paths in found.items() if paths}
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Yield the images of a class; links to folders inside it are not followed, lest they turn."""
+    yield from _images(folder)
+    for child in _folders(folder):
+        if not child.is_symlink():
+            yield from _below(child)
 
 
 def _folders(folder: Path) -> list[Path]:

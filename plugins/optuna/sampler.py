@@ -123,10 +123,10 @@ class DiffusionNAGSampler(BaseSampler):
         self._told = tuple(prior) if isinstance(prior, Sequence) else (prior,)
         informed = bool(prior_studies or self._told)
         startup = (0 if informed else STARTUP) if n_startup_trials is None else n_startup_trials
-        if startup < 0:
-            raise ValueError(f"n_startup_trials must not be negative, not {startup}")
-        if candidates < 1:
-            raise ValueError(f"candidates must be at least 1, not {candidates}")
+        _check_whole("n_startup_trials", startup, 0)
+        _check_whole("candidates", candidates, 1)
+        if is_valid is not None and not callable(is_valid):
+            raise ValueError(f"is_valid must be a function of the parameters, not {is_valid!r}")
         if acquisition not in ACQUISITIONS:
             known = ", ".join(map(repr, ACQUISITIONS))
             raise ValueError(f"acquisition must be one of {known}, not {acquisition!r}")
@@ -327,6 +327,11 @@ class DiffusionNAGSampler(BaseSampler):
                 type(self._independent_sampler).__name__,
                 obstacle(distribution) or VARIES,
             )
+
+
+def _check_whole(name: str, value: Any, least: int) -> None:
+    if not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} must be a whole number, at least {least}, not {value!r}")
 
 
 def _part(params: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:

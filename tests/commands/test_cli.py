@@ -270,6 +270,14 @@ def test_mistakes_in_generate(run, tmp_path, monkeypatch, args, message):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("group", ["bench", "data"])
+def test_a_group_without_a_command_lists_its_commands(run, group):
+    code, _, error = run(group)
+    assert code == 2
+    assert error.startswith(f"Usage: naslib-diffusion {group}")
+    assert "\nCommands:\n" in error or "\nCompare:\n" in error
+
+
 def test_an_unknown_command(run):
     code, _, error = run("serach")
     assert_one_line(code, error, "serach")

@@ -38,6 +38,14 @@ def test_compare_refuses_what_is_no_run(run, tmp_path):
     assert run("compare")[0] == 2
 
 
+def test_compare_says_what_a_summary_lacks(run, tmp_path):
+    (tmp_path / "summary.json").write_text("{}")
+    (tmp_path / "trials.csv").write_text("seed,step,arch,value\n")
+    code, _, error = run("compare", str(tmp_path))
+    assert code == 2
+    assert "it is damaged (it lacks 'settings')" in error
+
+
 def test_report_makes_a_page_of_a_study(run, tmp_path):
     url, page = f"sqlite:///{tmp_path / 'study.db'}", tmp_path / "page.html"
     study = optuna.create_study(study_name="s", storage=url)

@@ -203,6 +203,17 @@ def test_classes_may_be_called_as_parts_are(tmp_path):
     assert load_images(tmp_path).classes == ("train", "tram")
 
 
+def test_a_class_has_what_is_in_folders_inside_its_own(tmp_path):
+    write(tmp_path / "train", "cat", 2)
+    write(tmp_path / "train" / "cat", "kittens/tabby", 3)
+    write(tmp_path / "train" / "cat", ".thumbnails", 5)
+    write(tmp_path / "train" / "dog", "images", 4)
+    (tmp_path / "train" / "dog" / "again").symlink_to(tmp_path / "train" / "dog")
+    found = load_images(tmp_path)
+    assert found.classes == ("cat", "dog")
+    assert torch.bincount(found.labels).tolist() == [5, 4]
+
+
 def test_other_layouts_are_named(tmp_path):
     write(tmp_path, "flat", 4)
     with pytest.raises(ImageError, match=r"has 4 images side by side, .* a subfolder for each"):
@@ -211,6 +222,10 @@ def test_other_layouts_are_named(tmp_path):
     write(tmp_path / "kaggle", "test", 2)
     with pytest.raises(ImageError, match=r"images in test/ and train/ itself; each part needs"):
         load_images(tmp_path / "kaggle")
+    write(tmp_path / "tested" / "val", "a", 2)
+    write(tmp_path / "tested" / "test", "b", 2)
+    with pytest.raises(ImageError, match=r"images in test/ and val/, but none in train/"):
+        load_images(tmp_path / "tested")
     write(tmp_path / "more" / "train", "a", 2)
     write(tmp_path / "more" / "train", "b", 2)
     write(tmp_path / "more" / "val", "c", 2)

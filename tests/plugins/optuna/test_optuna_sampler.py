@@ -438,7 +438,9 @@ def test_log_and_steps() -> None:
     "wrong",
     [
         {"n_startup_trials": -1},
+        {"n_startup_trials": 2.5},
         {"candidates": 0},
+        {"is_valid": 3},
         {"acquisition": "pi"},
     ],
 )
