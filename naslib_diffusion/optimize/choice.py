@@ -62,6 +62,8 @@ def _valued(
     scores: Scores[A], archs: dict[Hashable, A], slack: Guide | None
 ) -> list[tuple[Hashable, A, float]]:
     """Score the encodings of architectures; leave out what breaks a constraint."""
+    if not archs:
+        return []
     rows, x = list(archs.items()), scores.encode(list(archs.values()))
     if slack is not None:
         met = meets(slack, x)

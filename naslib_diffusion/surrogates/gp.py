@@ -63,9 +63,13 @@ class GaussianProcess:
         self.space = space
 
     def fit(self, x: Tensor, y: Tensor) -> Self:
-        """Fit to encodings (`B x *shape`) and targets (`B`, roughly standardised)."""
+        """Fit to encodings (`B x *shape`) and targets (`B`, roughly standardised).
+
+        Raises:
+            ValueError: if the space's features are not finite, or no groups of `B x K`.
+        """
         kept = thin(y, MAX_OBSERVATIONS)
-        groups, y = [group.detach() for group in self.space.features(x[kept])], y[kept]
+        groups, y = _features(self.space, x[kept]), y[kept]
         fitted = thin(y, MAX_FITTED)
         self.hyperparameters = maximize_evidence([group[fitted] for group in groups], y[fitted])
         return self._condition(groups, y)
@@ -145,6 +149,20 @@ class GaussianProcess:
             outcome_transform=None,
         )
         return model.to(self._targets).eval()
+
+
+def _features(space: Space[Any], x: Tensor) -> list[Tensor]:
+    """Return the features of observations, `B x K_i` each; a user's own space may be in error."""
+    groups = space.features(x)
+    shapes = [tuple(g.shape) if isinstance(g, Tensor) else type(g).__name__ for g in groups]
+    if not shapes or any(len(s) != 2 or s[0] != len(x) for s in shapes):
+        raise ValueError(
+            f"features of space {space.name!r} must be a tuple of tensors, {len(x)} x K each, "
+            f"not {shapes}"
+        )
+    if not all(bool(group.isfinite().all()) for group in groups):
+        raise ValueError(f"features of space {space.name!r} must be finite")
+    return [group.detach() for group in groups]
 
 
 def _median_distance(squares: Tensor) -> float:
