@@ -181,6 +181,8 @@ class Modeler(Generic[A]):
                 (*row, *[math.nan] * (count - len(row)), 1.0 if bad else -1.0)
                 for row, bad in zip(rows, failed, strict=True)
             ]
+        if not any(rows):
+            return None
         return Feasibility.fit(self.surrogate, self.encode([t.arch for t in trials]), rows)
 
 

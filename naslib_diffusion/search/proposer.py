@@ -106,6 +106,8 @@ class Proposal(Generic[A]):
         if feasibility is None:
             return available(self.generator, n, known=self.known)
         drawn = available(self.generator, DRAWN * n, known=self.known)
+        if not drawn:
+            return []
         likely = feasibility(self.modeler.encode(drawn)).clamp(max=feasibility.demand)
         order = likely.argsort(descending=True, stable=True)
         return [drawn[i] for i in order[:n].tolist()]

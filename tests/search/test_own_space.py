@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from naslib_diffusion import Search
+from naslib_diffusion.optimize.pool import SpaceExhausted
 from naslib_diffusion.spaces import AtomBlock
 
 Triple = tuple[int, ...]
@@ -50,7 +52,7 @@ def run(space: Any, n: int) -> list[Triple]:
     search, found = Search(space, seed=0, initial=2), []
     for _ in range(n):
         (arch,) = search.ask()
-        search.tell([arch], [float(arch[0])])
+        search.tell([arch], [float(arch[0]) if arch[0] else math.nan])
         found.append(arch)
     return found
 
@@ -58,6 +60,8 @@ def run(space: Any, n: int) -> list[Triple]:
 def test_the_last_of_few_allowed_ones_is_found_without_encoding_nothing() -> None:
     space = Triples(lambda arch: arch[1] == arch[2] == 3)
     assert sorted(run(space, 4)) == [(k, 3, 3) for k in range(4)]
+    with pytest.raises(SpaceExhausted):
+        run(space, 5)
 
 
 @pytest.mark.parametrize(
