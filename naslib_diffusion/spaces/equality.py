@@ -58,8 +58,11 @@ def under(space: Space[A], distinct: Equality) -> Space[A]:
     """Return `space` with that equality; itself where nothing changes.
 
     Raises:
+        TypeError: if `space` is no space.
         ValueError: if `distinct` is neither "isomorphic" nor "exact".
     """
+    if not hasattr(space, "encode"):
+        raise TypeError(f"space must be a space, such as NASBench201(), not {space!r:.80}")
     if distinct not in EQUALITIES:
         raise ValueError(f"distinct must be 'isomorphic' or 'exact', not {distinct!r}")
     if distinct == "isomorphic" or isinstance(space, Exact) or _has_no_twins(space):

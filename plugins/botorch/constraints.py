@@ -90,7 +90,7 @@ def _whole(function: Rule, dtype: torch.dtype) -> Rule:
     """Check what a function of `n x d` returns, `n x 1`; booleans become 0 and -1."""
 
     def rule(x: Tensor) -> Tensor:
-        value = function(x.to(dtype))
+        value = function(x.to(dtype, copy=True))  # which it may change
         if not isinstance(value, Tensor) or value.shape != x.shape[:1]:
             shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise ValueError(
@@ -111,7 +111,7 @@ def _single(item: Nonlinear, number: int, dtype: torch.dtype) -> Rule:
         )
 
     def rule(x: Tensor) -> Tensor:
-        values = [torch.as_tensor(function(row)) for row in x.to(dtype)]
+        values = [torch.as_tensor(function(row)) for row in x.to(dtype, copy=True)]
         if any(value.numel() != 1 for value in values):
             raise ValueError(f"constraint {number} must map ({x.shape[1]},) to one number")
         return torch.stack([_number(value.reshape(1)) for value in values])

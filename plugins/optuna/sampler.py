@@ -41,10 +41,7 @@ _logger = logging.getLogger(__name__)
 STARTUP = 10
 """Random proposals before the surrogate is trusted, where no earlier study tells anything."""
 
-VARIES = (
-    "it is not in every trial or changes its range; `group=True` searches conditional parameters "
-    "in groups"
-)
+VARIES = "its range changes, or it is not in every trial and `group` is False"
 """Why a parameter is left to the independent sampler that could be searched jointly."""
 
 CLAIMS = 10
@@ -76,8 +73,9 @@ class DiffusionNAGSampler(BaseSampler):
         independent_sampler: samples the parameters outside the joint search space. The default is
             a random sampler.
         warn_independent_sampling: whether to log when that sampler is used after the start.
-        group: split conditional search spaces into groups that occur together, as `TPESampler`'s
-            argument of that name does, instead of leaving out what is not in every trial.
+        group: whether to split conditional search spaces into groups of parameters that occur
+            together, as `TPESampler`'s argument of that name does. Otherwise parameters that are
+            not in every trial are left to the independent sampler.
         is_valid: maps the parameters of a proposal, a dictionary, to whether it is allowed. Banned
             combinations are never proposed once the search space is known, which without `space`
             takes one finished trial.
@@ -109,7 +107,7 @@ class DiffusionNAGSampler(BaseSampler):
         space: Any = None,
         independent_sampler: BaseSampler | None = None,
         warn_independent_sampling: bool = True,
-        group: bool = False,
+        group: bool = True,
         is_valid: Rule | None = None,
         allow_repeats: bool = False,
         acquisition: str = "logei",

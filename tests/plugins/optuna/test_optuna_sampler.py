@@ -188,7 +188,7 @@ def conditional(trial: optuna.Trial) -> float:
 
 
 def test_groups_search_the_branches_without_warning(caplog: pytest.LogCaptureFixture) -> None:
-    study = run(conditional, 14, seed=0, n_startup_trials=4, group=True)
+    study = run(conditional, 14, seed=0, n_startup_trials=4)
     space = study.sampler.infer_relative_search_space(study, study.trials[-1])
     assert list(space) == ["depth", "kind", "width"]
     assert "independently" not in caplog.text
@@ -201,7 +201,7 @@ def test_groups_together_repeat_no_trial() -> None:
             return float(trial.suggest_int("n", 0, 3))
         return float(trial.suggest_int("m", 0, 3))
 
-    study = run(objective, 8, seed=1, n_startup_trials=2, group=True)
+    study = run(objective, 8, seed=1, n_startup_trials=2)
     space = optuna.search_space.intersection_search_space(study.trials)
     assert list(space) == ["kind"]
     known = [i for i in range(2, 8) if {"n", "m"} <= set().union(*params(study)[:i])]
@@ -218,11 +218,14 @@ def test_what_is_not_in_every_trial_is_sampled_independently_with_a_warning(
             names.append(name)
             return super().sample_independent(study, trial, name, d)
 
-    run(conditional, 8, seed=0, n_startup_trials=3, independent_sampler=Spy(seed=0))
+    run(conditional, 8, seed=0, n_startup_trials=3, independent_sampler=Spy(seed=0), group=False)
     assert {"width", "depth"} & set(names[4:])
-    assert "sampled independently by Spy, since it is not in every trial" in caplog.text
+    assert (
+        "sampled independently by Spy, since its range changes, or it is not in every"
+        in caplog.text
+    )
     caplog.clear()
-    run(conditional, 8, seed=0, n_startup_trials=3, warn_independent_sampling=False)
+    run(conditional, 8, seed=0, n_startup_trials=3, warn_independent_sampling=False, group=False)
     assert not caplog.text
 
 
@@ -370,9 +373,12 @@ def test_single_values_and_changing_spaces() -> None:
             value += trial.suggest_float("late", 0, 1)
         return value
 
-    study = run(objective, 12, seed=0, n_startup_trials=2, warn_independent_sampling=False)
-    space = study.sampler.infer_relative_search_space(study, study.trials[-1])
-    assert list(space) == ["y"]
+    for group, names in ((False, ["y"]), (True, ["late", "n", "y"])):
+        options = {"warn_independent_sampling": False, "group": group}
+        study = run(objective, 12, seed=0, n_startup_trials=2, **options)
+        space = study.sampler.infer_relative_search_space(study, study.trials[-1])
+        assert sorted(space) == names
+    assert space["n"] == IntDistribution(0, 9)  # the latest
 
 
 def test_a_sampler_may_serve_several_studies() -> None:
