@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from naslib_diffusion.spaces import ProductSpace
 from naslib_diffusion.spaces.numbers import Real
-from naslib_diffusion.spaces.product import Point
+from naslib_diffusion.spaces.point import Point
 from naslib_diffusion.spaces.subset import Subset
 
 Load = Callable[[str, Path | None], Task]

@@ -59,8 +59,7 @@ class GuidedGenerator(Generic[A]):
             `naslib_diffusion.runtime.devices`).
         seed: an integer that determines all random decisions. The default is a random one.
         steps: number of denoising steps, if `sigmas` is not given.
-        sigmas: decreasing noise levels, of which the last is 0. The default is
-            `karras_sigmas(steps)`.
+        sigmas: decreasing noise levels, the last one 0. The default is `karras_sigmas(steps)`.
         sampler: one of `naslib_diffusion.diffusion.samplers`.
         guidance: makes a guided denoiser of (denoiser, guide, scale).
         resample: whether to follow the tilted law more closely, by weighting and resampling each
@@ -147,8 +146,7 @@ class GuidedGenerator(Generic[A]):
                 visits compete (see `naslib_diffusion.optimize.polish.Polisher`).
             starts: architectures from which the polish climbs as well. They may be known.
             batch_size: how many architectures are denoised at a time.
-            max_rounds: how many rounds may find few new architectures before the rest is drawn
-                from the space without guidance.
+            max_rounds: how many rounds may find few before the rest is drawn without guidance.
 
         Raises:
             SpaceExhausted: if fewer than `n` exist or could be found. It carries those found.

@@ -59,12 +59,11 @@ class Search(Generic[A]):
             confidence bound) or "its" (independent Thompson sampling). The default is "its" for
             the ensemble, and "logei" for other surrogates.
         candidates: how many candidates the strategy proposes for each ask.
-        denoiser: the denoiser that generates. The default is the exact one.
+        denoiser: what generates. The default is the exact denoiser.
         device: where to generate. The default suits the space, `candidates` and `LATER`
             evaluations (see `naslib_diffusion.runtime.devices`).
-        repeats: whether an architecture may be asked for again after it was told. This pays where
-            the objective is so noisy that a second measurement may be worth more than a new
-            architecture.
+        repeats: whether an architecture may be asked for again after it was told, which pays for
+            very noisy objectives.
         prior: what is expected of the objective before it is measured: one `Prior` or several.
         distinct: "isomorphic" counts architectures of equal canonical form as one, which is right
             for accuracy. "exact" tells them apart, which is right for latency, energy and size.
@@ -197,11 +196,7 @@ class Search(Generic[A]):
         self.history.record(read_trials(self.space, archs, values, constraints))
 
     def trials_dataframe(self) -> pandas.DataFrame:
-        """Return the trials as a table, a row each, in order; see `dataframe`.
-
-        Raises:
-            ImportError: if pandas is not installed.
-        """
+        """Return the trials as a table, a row each; raises ImportError without pandas."""
         return dataframe(self.trials)
 
     def save(self, path: str | Path) -> None:

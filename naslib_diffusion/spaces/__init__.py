@@ -28,7 +28,8 @@ from naslib_diffusion.spaces.nasbenchgraph import GraphNet, NASBenchGraph
 from naslib_diffusion.spaces.numbers import Integer, Real
 from naslib_diffusion.spaces.parameters import Categorical
 from naslib_diffusion.spaces.paths import PathBlock
-from naslib_diffusion.spaces.product import Point, ProductSpace
+from naslib_diffusion.spaces.point import Point
+from naslib_diffusion.spaces.product import ProductSpace
 from naslib_diffusion.spaces.samples import Graph, SampleSpace, from_samples
 from naslib_diffusion.spaces.subset import Subset
 

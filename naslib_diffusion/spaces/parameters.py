@@ -156,3 +156,10 @@ def bins(u: Tensor, count: int) -> list[int]:
     """Cut [0, 1) into `count` equal bins."""
     indices: list[int] = (u * count).long().clamp(max=count - 1).tolist()
     return indices
+
+
+def kind_of(parameter: Parameter) -> Hashable:
+    """Return what parameters with the same choices have in common; None for numbers."""
+    if not isinstance(parameter, Categorical):
+        return None
+    return parameter.kind or tuple(map(typed, parameter.values))

@@ -14,7 +14,8 @@ from naslib_diffusion.spaces.budgeted import Budgeted
 from naslib_diffusion.spaces.equality import Exact, under
 from naslib_diffusion.spaces.given import Given
 from naslib_diffusion.spaces.parameters import Value
-from naslib_diffusion.spaces.product import Point, ProductSpace
+from naslib_diffusion.spaces.point import Point
+from naslib_diffusion.spaces.product import ProductSpace
 
 
 class Pinned(ProductSpace):

@@ -7,7 +7,6 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -22,48 +21,12 @@ from naslib_diffusion.spaces.base import (
 )
 from naslib_diffusion.spaces.costs import check_cost
 from naslib_diffusion.spaces.parameter_costs import ParameterCosts, cost_tables
-from naslib_diffusion.spaces.parameters import Categorical, Parameter, Value, typed
+from naslib_diffusion.spaces.parameters import Categorical, Parameter, Value, kind_of
+from naslib_diffusion.spaces.point import Point
 from naslib_diffusion.spaces.variables import Variable, read_by
 
 _MAX_ROUNDS = 100  # batches that `sample` draws before it gives up on a user's `is_valid`
 _MIN_BATCH = 100
-
-
-@dataclass(frozen=True, eq=False)
-class Point:
-    """One value per parameter; its string form is a JSON array.
-
-    Points whose values differ in type only, such as 1, 1.0 and True, are different.
-    """
-
-    values: tuple[Value, ...]
-    names: tuple[str, ...] = field(default=(), repr=False)
-    """Of the parameters, for reading; points of equal values are equal whatever their names."""
-
-    def __getitem__(self, name: str) -> Value:
-        """Return the value of the parameter `name`; raises KeyError that lists the names."""
-        if name not in self.names:
-            raise KeyError(f"{name!r} is not a parameter; there are: {', '.join(self.names)}")
-        return self.values[self.names.index(name)]
-
-    def as_dict(self) -> dict[str, Value]:
-        """Return the values by the names of their parameters."""
-        return dict(zip(self.names, self.values, strict=True))
-
-    def __str__(self) -> str:
-        return json.dumps(self.values)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Point):
-            return NotImplemented
-        return self._key == other._key
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    @functools.cached_property
-    def _key(self) -> tuple[tuple[type, Value], ...]:
-        return tuple(map(typed, self.values))
 
 
 class ProductSpace:
@@ -142,7 +105,7 @@ class ProductSpace:
     def blocks(self) -> Sequence[Block]:
         """One block per parameter; a uniform coordinate for a continuum or a large grid."""
         return tuple(
-            UniformBlock(s.start) if p.atoms is None else AtomBlock(s.start, p.atoms, _kind(p))
+            UniformBlock(s.start) if p.atoms is None else AtomBlock(s.start, p.atoms, kind_of(p))
             for p, s in zip(self.parameters, self._slices, strict=True)
         )
 
@@ -285,10 +248,3 @@ class ProductSpace:
             raise ValueError(
                 f"a point of this space has {len(self.parameters)} values, not {len(values)}"
             )
-
-
-def _kind(parameter: Parameter) -> Hashable:
-    """Return what parameters with the same choices have in common; None for numbers."""
-    if not isinstance(parameter, Categorical):
-        return None
-    return parameter.kind or tuple(map(typed, parameter.values))

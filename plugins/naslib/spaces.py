@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from naslib_diffusion.spaces import Categorical, NASBench201, ProductSpace, Subset
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.spaces.nasbench201 import OPERATIONS, Cell
-from naslib_diffusion.spaces.product import Point
+from naslib_diffusion.spaces.point import Point
 
 A = TypeVar("A", bound=Hashable)
 T = TypeVar("T")

@@ -22,7 +22,7 @@ from naslib_diffusion.spaces.equality import Equality, under
 from naslib_diffusion.spaces.numbers import Integer, Real
 from naslib_diffusion.spaces.parameters import Categorical, Parameter
 from naslib_diffusion.spaces.pinned import Pinned
-from naslib_diffusion.spaces.product import Point
+from naslib_diffusion.spaces.point import Point
 
 Params = Mapping[str, Any]
 Rule = Callable[[dict[str, Any]], bool]

@@ -22,7 +22,7 @@ from naslib_diffusion.optimize.generator import (
 from naslib_diffusion.optimize.pool import Pool
 from naslib_diffusion.optimize.scale import default_scale, upper_deviation
 from naslib_diffusion.spaces import NASBench201, ProductSpace
-from naslib_diffusion.spaces.product import Point
+from naslib_diffusion.spaces.point import Point
 
 SPACE = NASBench201()
 

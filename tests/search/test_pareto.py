@@ -9,7 +9,7 @@ import torch
 
 from naslib_diffusion.search.pareto import ParetoSearch
 from naslib_diffusion.spaces import ProductSpace
-from naslib_diffusion.spaces.product import Point
+from naslib_diffusion.spaces.point import Point
 
 SPACE = ProductSpace.categorical([4] * 4)
 

@@ -10,7 +10,7 @@ from naslib_diffusion.search.strategies import GuidedStrategy, Request
 from naslib_diffusion.spaces import ProductSpace
 from naslib_diffusion.spaces.numbers import Real
 from naslib_diffusion.spaces.parameters import Categorical
-from naslib_diffusion.spaces.product import Point
+from naslib_diffusion.spaces.point import Point
 
 SPACE = ProductSpace([Real(0, 1, name="x"), Real(0, 1, name="y"), Categorical(["a", "b"])])
 

@@ -10,7 +10,8 @@ from naslib_diffusion.search import Search
 from naslib_diffusion.spaces.numbers import Integer, Real
 from naslib_diffusion.spaces.parameters import Categorical
 from naslib_diffusion.spaces.pinned import Pinned, unpinned
-from naslib_diffusion.spaces.product import Point, ProductSpace
+from naslib_diffusion.spaces.point import Point
+from naslib_diffusion.spaces.product import ProductSpace
 from naslib_diffusion.surrogates import ProductGaussianProcess, make_surrogate
 
 WHOLE = ProductSpace([Categorical(["a", "b", "c"]), Integer(0, 5), Real(0, 1)])

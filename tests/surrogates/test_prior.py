@@ -7,7 +7,7 @@ import torch
 
 from naslib_diffusion.search import Search
 from naslib_diffusion.spaces import ProductSpace
-from naslib_diffusion.spaces.product import Point
+from naslib_diffusion.spaces.point import Point
 from naslib_diffusion.surrogates import GaussianProcess
 from naslib_diffusion.surrogates.prior import EarlierSearch, InformedSurrogate, weigh
 
