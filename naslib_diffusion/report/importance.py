@@ -13,7 +13,8 @@ from torch import Tensor
 
 from naslib_diffusion.report.cells import named_decisions
 from naslib_diffusion.report.figures import MAX_LABEL, short_name
-from naslib_diffusion.report.svg import COLORS, WIDTH, new_figure, style, to_svg
+from naslib_diffusion.report.foresight import WIDTH
+from naslib_diffusion.report.svg import COLORS, new_figure, style, to_svg
 from naslib_diffusion.runs.trials import Evaluation
 from naslib_diffusion.surrogates import ObjectiveScale, gaussian_process
 from naslib_diffusion.surrogates.base import fit_to_values
@@ -31,8 +32,8 @@ BINS = 4
 """Into how many parts the range of a number is cut that takes more than `VALUES` values."""
 
 EXPLAINED = (
-    "predicted for a random architecture with one decision made, ± 2 standard deviations; beside "
-    "the decision, its share of the variance of all predictions"
+    f"predicted for a random architecture with one decision made, ± {WIDTH:g} standard "
+    "deviations; beside the decision, its share of the variance of all predictions"
 )
 
 
@@ -66,17 +67,18 @@ def main_effects(table: Table[Any], trials: Sequence[Evaluation]) -> list[Effect
     """Return the main effects of decisions, by a Gaussian process of all evaluations.
 
     The process is joint over a sample of architectures, so that the deviation is that of the
-    average. None if there are too few evaluations, or architectures have no decisions.
+    average. There are none if evaluations are too few, or architectures have no decisions.
 
     Args:
         table: which has the space, and its direction.
         trials: of all seeds.
     """
     space, done = table.space, [trial for trial in trials if math.isfinite(trial.value)]
-    random = torch.Generator().manual_seed(0)
-    archs = space.sample(SAMPLES, random)
+    if len({trial.arch for trial in done}) < LEAST:
+        return []
+    archs = space.sample(SAMPLES, torch.Generator().manual_seed(0))
     rows = [named_decisions(space, arch) for arch in archs]
-    if len({trial.arch for trial in done}) < LEAST or not rows[0]:
+    if not rows[0]:
         return []
     values = torch.tensor([trial.value for trial in done], dtype=torch.double)
     scale = ObjectiveScale.of(values, maximize=table.direction == "maximize")
@@ -98,13 +100,14 @@ def _effect(
     groups: dict[str, list[int]] = {}
     for row, label in enumerate(_labels(chosen)):
         groups.setdefault(label, []).append(row)
-    found, between = [], 0.0
+    found, between, average = [], 0.0, float(mean.mean())
     for label, members in groups.items():
         middle = float(mean[members].mean())
         deviation = float(covariance[members][:, members].mean().clamp(min=0).sqrt())
-        between += len(members) / len(chosen) * (middle - float(mean.mean())) ** 2
-        ends = torch.tensor([middle - 2 * deviation, middle, middle + 2 * deviation])
-        found.append((middle, Level(label, *scale.inverse(ends.double()).tolist())))
+        between += len(members) / len(chosen) * (middle - average) ** 2
+        ends = [middle - WIDTH * deviation, middle, middle + WIDTH * deviation]
+        values = scale.inverse(torch.tensor(ends, dtype=torch.double)).tolist()
+        found.append((middle, Level(label, *values)))
     levels = [level for _, level in sorted(found, key=lambda pair: -pair[0])]
     if len(levels) > VALUES:
         levels = levels[: VALUES // 2] + levels[-(VALUES // 2) :]
@@ -126,7 +129,7 @@ def effects_figure(effects: Sequence[Effect], table: Table[Any], name: str = "ef
     rows = sum(len(effect.levels) + 1 for effect in effects)
     with style(name):
         figure, axes = new_figure()
-        figure.set_size_inches(WIDTH, 0.6 + 0.235 * rows)
+        figure.set_size_inches(figure.get_figwidth(), 0.6 + 0.235 * rows)
         ticks, texts, y = [], [], 0
         for effect in effects:
             y -= 1
