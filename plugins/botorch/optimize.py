@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 from botorch.acquisition.acquisition import AcquisitionFunction, OneShotAcquisitionFunction
@@ -84,10 +85,10 @@ def optimize_acqf_diffusion(
         raise UnsupportedError(
             "Discrete optimization is not supported for one-shot acquisition functions."
         )
-    if not isinstance(q, int) or q < 1:
+    if not isinstance(q, Integral) or q < 1:
         raise ValueError(f"q must be a whole number, at least 1, not {q!r}")
     task = Task.of(acq_function, space, X_avoid, constraint, fixed_features, options, encoding)
-    chosen, values = task.single() if q == 1 else task.batch(q, sequential)
+    chosen, values = task.single() if q == 1 else task.batch(int(q), sequential)
     if len(chosen) < q:
         warnings.warn(
             f"Requested {q=} candidates from fully discrete search space, but only "
