@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from naslib_diffusion.spaces.declared_law import Law
+from naslib_diffusion.spaces.levels import levels, middle
 from naslib_diffusion.spaces.parameters import Categorical, Parameter
 
 PRESENT = 1.5
@@ -22,28 +23,36 @@ def feature_columns(law: Law) -> list[Tensor]:
     """Return the columns of each group of features, `D x K_i`.
 
     The first has the decisions outside of repeats. Where there are repeats, the second has those
-    of each copy, and the third their sums over copies, and how they rise from first to last; both
-    with those outside as well.
+    of each copy, and the third their sums over copies, how they rise from first to last, and how
+    many are neither low nor high (see `middle`); both with those outside as well.
     """
     outside, inside = [], []
     sums: dict[str, list[Tensor]] = {}
     may_lack = {decision.declared for decision in law.decisions if decision.guards}
     for columns, decision in zip(law.columns, law.decisions, strict=True):
-        levels = _levels(decision.parameter, decision.declared in may_lack)
-        own = torch.zeros(law.width, levels.shape[1], dtype=torch.double)
-        own[list(columns)] = levels
+        own = _placed(
+            _levels(decision.parameter, decision.declared in may_lack), columns, law.width
+        )
         if decision.place is None:
             outside.append(own)
             continue
         own = own / decision.places**0.5
         inside.append(own)
-        trend = 3**0.5 * _ranks(decision.places)[decision.place] * own
-        sums.setdefault(decision.declared, []).append(torch.cat([own, trend], 1))
+        trend = 3**0.5 * levels(decision.places)[decision.place] * own
+        amid = _placed(_middles(decision.parameter), columns, law.width) / decision.places**0.5
+        sums.setdefault(decision.declared, []).append(torch.cat([own, trend, amid], 1))
     if not inside:
         return [torch.cat(outside, 1)]
     totals = [torch.stack(own).sum(0) for own in sums.values()]
     groups = [outside, outside + inside, outside + totals]
     return [torch.cat(group, 1) for group in groups if group]
+
+
+def _placed(values: Tensor, columns: Sequence[int], width: int) -> Tensor:
+    """Return the rows of one decision amid those of the whole law, `width x k`."""
+    rows = torch.zeros(width, values.shape[1], dtype=torch.double)
+    rows[list(columns)] = values
+    return rows
 
 
 def _levels(parameter: Parameter, may_lack: bool) -> Tensor:
@@ -52,21 +61,25 @@ def _levels(parameter: Parameter, may_lack: bool) -> Tensor:
         return torch.full((parameter.width, 1), 2.0, dtype=torch.double)
     if not _is_ordered(parameter):
         return torch.eye(parameter.width, dtype=torch.double)
-    order = torch.tensor(_numbers(parameter), dtype=torch.double).argsort().argsort()
-    levels = [_ranks(parameter.width)[order]]
+    columns = [_ordered(parameter)]
     if may_lack:
-        levels.append(torch.full_like(levels[0], PRESENT))
-    return torch.stack(levels, 1)
+        columns.append(torch.full_like(columns[0], PRESENT))
+    return torch.stack(columns, 1)
 
 
-def _is_ordered(parameter: Parameter) -> bool:
+def _middles(parameter: Parameter) -> Tensor:
+    """Return which of ordered choices are in the middle, `width x 1`; `width x 0` for others."""
+    if isinstance(parameter, Categorical) and _is_ordered(parameter) and parameter.width > 2:
+        return middle(_ordered(parameter))[:, None]
+    return torch.zeros(parameter.width, 0, dtype=torch.double)
+
+
+def _is_ordered(parameter: Categorical) -> bool:
     values = parameter.values or ()
     return len(values) > 1 and all(type(value) in (int, float) for value in values)
 
 
-def _numbers(parameter: Parameter) -> Sequence[float]:
-    return [float(value) for value in parameter.values or () if isinstance(value, int | float)]
-
-
-def _ranks(count: int) -> Tensor:
-    return torch.linspace(-1, 1, count, dtype=torch.double) if count > 1 else torch.zeros(1)
+def _ordered(parameter: Categorical) -> Tensor:
+    """Return the levels of choices that are numbers, from -1 to 1 by rank."""
+    numbers = [float(value) for value in parameter.values or () if isinstance(value, int | float)]
+    return levels(parameter.width)[torch.tensor(numbers).double().argsort().argsort()]

@@ -229,7 +229,7 @@ class GPT:
         return list(self.scale.neighbors(arch))
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return size, layers and summary, `B x 2`, `B x (3 L + 1)`, `B x 7`; see `Summary`."""
+        """Return size, layers and summary, `B x 2`, `B x (3 L + 1)`, `B x 9`; see `Summary`."""
         return self._summary(x)(x)[0]
 
     def linearize_features(self, x: Tensor) -> tuple[tuple[Tensor, ...], FeaturesPullback]:

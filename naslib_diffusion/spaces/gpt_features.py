@@ -14,11 +14,14 @@ import torch
 from torch import Tensor
 
 from naslib_diffusion.spaces.base import FeaturesPullback
+from naslib_diffusion.spaces.levels import levels, middle
 
 PRESENT = 1.5
 """Weight of a layer's presence beside its levels of ratio and heads."""
 WIDTH = 2.0
 """Weight of the width's level beside the summary of the layers."""
+SUMMARY = 9
+"""Features of the summary."""
 LEAST = 1e-3
 """Relaxed numbers of parameters count as at least so much of the smallest transformer's."""
 
@@ -28,11 +31,12 @@ class Summary:
     """Features of encodings (`B x D`) in three groups, and the way back from their gradients.
 
     Size, `B x 2`: level of the width, and log parameters from -1 to 1. Layers, `B x (3 L + 1)`:
-    presence and levels of ratio and heads of each, and the width's. Summary, `B x 7`: sum and
-    trend over the layers of ratio and heads, and levels of width, depth and bias.
+    presence and levels of ratio and heads of each, and the width's. Summary, `B x 9`: sum, trend
+    and number of middle values over the layers, of ratio and of heads, and levels of width, depth
+    and bias.
 
     Attributes:
-        linear: columns of all features but the second, `D x (3 L + 9)`.
+        linear: columns of all features but the second, `D x (3 L + 11)`.
         width: columns of the one-hot width, `D x W`.
         bias: columns of the one-hot bias, `D x 2`.
         sums: columns of number of layers, sum of ratios and of heads, `D x 3`.
@@ -60,7 +64,7 @@ class Summary:
     def __call__(self, x: Tensor) -> tuple[tuple[Tensor, ...], FeaturesPullback]:
         """Return the groups, and what maps their gradients to that by `x`."""
         linear = x @ self.linear
-        size, layers, summary = linear[:, :1], linear[:, 1:-7], linear[:, -7:]
+        size, layers, summary = linear[:, :1], linear[:, 1:-SUMMARY], linear[:, -SUMMARY:]
         level, slope = self._parameters(x)
 
         def pullback(by: Sequence[Tensor]) -> Tensor:
@@ -88,11 +92,6 @@ class Summary:
         return unit * total.clamp(min=LEAST).log() - 1, slope
 
 
-def levels(count: int) -> Tensor:
-    """Return `count` levels from -1 to 1."""
-    return torch.linspace(-1, 1, count, dtype=torch.double)
-
-
 def linear_columns(
     width: Tensor, depth: Tensor, ratios: Tensor, heads: Tensor, bias: Tensor
 ) -> Tensor:
@@ -106,17 +105,19 @@ def linear_columns(
         bias: `D x 2`.
     """
     layers = ratios.shape[1]
-    level = (width @ levels(width.shape[1]))[:, None]
-    ratio, head = ratios @ levels(ratios.shape[2]), heads @ levels(heads.shape[2])
     place = torch.stack([torch.ones(layers).double(), 3**0.5 * levels(layers)], 1)
-    each = torch.cat([PRESENT * ratios.sum(2), ratio, head], 1) / layers**0.5
+    level = (width @ levels(width.shape[1]))[:, None]
+    each, sums = [PRESENT * ratios.sum(2)], []
+    for hot in (ratios, heads):
+        own = levels(hot.shape[2])
+        each.append(hot @ own)
+        sums += [hot @ own @ place, (hot.sum(1) @ middle(own))[:, None]]
     return torch.cat(
         [
             level,
-            each,
+            torch.cat(each, 1) / layers**0.5,
             level,
-            ratio @ place / layers**0.5,
-            head @ place / layers**0.5,
+            torch.cat(sums, 1) / layers**0.5,
             WIDTH * level,
             (depth @ levels(depth.shape[1]))[:, None],
             (bias @ -levels(2))[:, None],

@@ -415,6 +415,18 @@ def test_features_are_linear_levels_sums_and_presence():
     assert (low - high).abs().max() == 2  # the level of the width
 
 
+def test_features_tell_even_copies_from_uneven_ones_of_the_same_sum():
+    space = DeclaredSpace({"layers": Repeat({"ratio": [2, 3, 4]}, depth=[4])})
+    even, uneven = (
+        space.parse(json.dumps({"layers": [{"ratio": ratio} for ratio in ratios]}))
+        for ratios in ((3, 3, 3, 3), (2, 4, 4, 2))
+    )
+    _, (high, low) = space.features(space.encode([even, uneven]))
+    assert (high != low).nonzero().tolist() == [[2]]  # beside sum and trend: how many are amid
+    assert high[2] == 2
+    assert low[2] == -1
+
+
 def test_search_finds_the_best_of_a_declared_space():
     space = declared_gpt(costs={"work": {"layers.ratio": lambda r: r, "layers.heads": float}})
     search = Search(space, initial=5, seed=0)

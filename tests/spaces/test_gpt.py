@@ -223,6 +223,26 @@ def test_features_know_the_number_of_parameters():
     )
 
 
+def test_features_tell_even_layers_from_uneven_ones_of_the_same_sums():
+    even, uneven = (
+        Transformer(384, True, ratios, heads)
+        for ratios, heads in (
+            ((3,) * 12, (8,) * 12),
+            ((2, 4) * 3 + (4, 2) * 3, (4, 12, 12, 4) * 3),
+        )
+    )
+    assert SPACE.cost(even) == SPACE.cost(uneven)
+    size, _, summary = (
+        a - b
+        for a, b in zip(
+            *(SPACE.features(SPACE.encode([arch])) for arch in (even, uneven)), strict=True
+        )
+    )
+    torch.testing.assert_close(size, torch.zeros_like(size))
+    moved = summary.abs() > 0.1
+    assert moved.sum() == 2  # the numbers of middle ratios and of middle heads
+
+
 def test_generation_is_uniform_and_follows_a_guide():
     generator = GuidedGenerator(SPACE, seed=0)
     assert len(set(generator.generate(200))) == 200
