@@ -29,6 +29,10 @@ _Mean = Callable[[Tensor, Tensor], Tensor]
 MAX_LOGITS = 2**23
 """Rows are processed in chunks of at most this many logits, to bound memory (64 MiB in double)."""
 
+MAX_ATOMS = 2**14
+"""Of longer lists of architectures so many stand for all, drawn once at random: the denoiser
+compares with each of them at each step."""
+
 
 class Denoiser(Protocol):
     """Estimates clean architectures from noisy ones: `E[x0 | x0 + sigma z = x]`.
@@ -77,6 +81,9 @@ class ExactDenoiser:
         device: where the atoms live; inputs must be there too.
         dtype: the precision that suits; each call computes in that of its input.
 
+    Attributes:
+        partial: whether it knows but a sample of the law; see `MAX_ATOMS`.
+
     Raises:
         ValueError: if the law of the space does not factorise, or blocks overlap or leave gaps.
     """
@@ -94,6 +101,7 @@ class ExactDenoiser:
                 f"the law of space {name!r} does not factorise: give a trained denoiser"
             )
         self._blocks = blocks
+        self.partial = any(map(_is_long, blocks))
         groups = grouped(blocks)
         order = torch.cat([index.flatten() for index, _ in groups])
         if not torch.equal(order.sort().values, torch.arange(len(order))):
@@ -166,12 +174,25 @@ def _mean_of(block: Block, device: torch.device | str | None, dtype: torch.dtype
     It maps `x` (`G x w x B`) and `sigma` (`1 x 1 x` 1 or B) to `G x w x B`.
     """
     if isinstance(block, AtomBlock):
-        return partial(_atoms_mean, atoms=block.atoms.to(device, dtype))
+        return partial(_atoms_mean, atoms=_some(block).to(device, dtype))
     if isinstance(block, UnionBlock):
         return _mean_of_union(block, device, dtype)
     if isinstance(block, PathBlock):
         return PathMean(block, device, dtype)
     return truncated_normal_mean
+
+
+def _is_long(block: Block) -> bool:
+    """Whether a block is a list of more architectures than are compared with."""
+    return isinstance(block, AtomBlock) and block.width > 1 and len(block.atoms) > MAX_ATOMS
+
+
+def _some(block: AtomBlock) -> Tensor:
+    """Return the atoms that stand for a block, `K x w`."""
+    if not _is_long(block):
+        return block.atoms
+    drawn = torch.randperm(len(block.atoms), generator=torch.Generator().manual_seed(0))
+    return block.atoms[drawn[:MAX_ATOMS]]
 
 
 def _log_weights(factor: Factor) -> Tensor:

@@ -19,11 +19,14 @@ from naslib_diffusion.spaces.base import (
     count_values,
     values_of,
 )
+from naslib_diffusion.spaces.equality import members
 
 A = TypeVar("A", bound=Hashable)
 
 LISTED = 2**16
 """Spaces of at most so many encodings can be listed."""
+MEMBERS = 2**20
+"""Of lists, whose architectures are there already, so many are looked at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,19 +51,13 @@ def catalogue(space: Space[A]) -> Catalogue[A]:
     """List a space; for the same space only once.
 
     Raises:
-        ValueError: if it has more than `LISTED` encodings, or a law that is not in blocks.
+        ValueError: if it has more than `LISTED` encodings, or a law that is not in blocks; of
+            lists, more than `MEMBERS` architectures.
     """
     if id(space) not in _catalogues:
-        x = enumerate_blocks(space.blocks or (), LISTED)
-        if x is None:
-            raise ValueError(
-                f"space {space.name!r} cannot be enumerated: only those with blocks of at most "
-                f"{LISTED:,} encodings can be; 'guided' searches any space"
-            )
         firsts: dict[Hashable, A] = {}
-        for arch in space.decode(x.view(-1, *space.shape)):
-            if space.is_valid(arch):
-                firsts.setdefault(space.canonical(arch), arch)
+        for arch in _listed(space):
+            firsts.setdefault(space.canonical(arch), arch)
         rows = {key: i for i, key in enumerate(firsts)}
         archs = list(firsts.values())
         _catalogues[id(space)] = Catalogue(archs, rows, space.encode(archs))
@@ -70,9 +67,28 @@ def catalogue(space: Space[A]) -> Catalogue[A]:
 
 def is_enumerable(space: Space[Any]) -> bool:
     """Whether `catalogue` can list a space."""
+    listed = members(space)
+    if listed is not None:
+        return len(listed) <= MEMBERS
     blocks = space.blocks or ()
     count = count_encodings(blocks) if blocks else None
     return count is not None and count <= LISTED
+
+
+def _listed(space: Space[A]) -> Sequence[A]:
+    """Return all valid architectures of a space."""
+    if not is_enumerable(space):
+        raise ValueError(
+            f"space {space.name!r} cannot be enumerated: only those with blocks of at most "
+            f"{LISTED:,} encodings can be, and lists of at most {MEMBERS:,} architectures; "
+            f"'guided' searches any space"
+        )
+    listed = members(space)
+    if listed is not None:
+        return listed
+    x = enumerate_blocks(space.blocks or (), LISTED)
+    assert x is not None
+    return list(filter(space.is_valid, space.decode(x.view(-1, *space.shape))))
 
 
 def enumerate_blocks(blocks: Sequence[Block], limit: int) -> Tensor | None:

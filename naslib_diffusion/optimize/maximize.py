@@ -30,6 +30,8 @@ A = TypeVar("A", bound=Hashable)
 
 ENUMERATED = 1024
 """Spaces of at most so many encodings are enumerated: exact, and cheaper than anything else."""
+ENUMERATED_LIST = 2**17
+"""The same of spaces that are a single list: its members are there already."""
 APART = 4.0
 """Squared distance between the starts of the polish: more than two one-hots, if possible."""
 ENUMERATED_AT_LAST = 2**16
@@ -117,7 +119,8 @@ class Maximizer(Generic[A]):
         """
         scores = Scores(self.space, guide, self.device, self.effort.chunk)
         slack = _in_columns(slack)
-        everything = enumerate_blocks(self.blocks, ENUMERATED)
+        alone = len(self.blocks) == 1
+        everything = enumerate_blocks(self.blocks, ENUMERATED_LIST if alone else ENUMERATED)
         if everything is not None:
             scores(only(everything.to(self.device), slack))
         else:

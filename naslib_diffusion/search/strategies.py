@@ -20,6 +20,7 @@ from naslib_diffusion.optimize.enumeration import catalogue, is_enumerable
 from naslib_diffusion.optimize.generator import STEPS, GuidedGenerator
 from naslib_diffusion.optimize.maximize import Maximizer
 from naslib_diffusion.optimize.pool import SpaceExhausted
+from naslib_diffusion.spaces.equality import members
 
 A = TypeVar("A", bound=Hashable)
 
@@ -111,6 +112,8 @@ class MixedStrategy:
 class GuidedStrategy:
     """A batch generated under guidance, and the polish of its best and of the incumbents.
 
+    A list of architectures is looked at as a whole instead: there is nothing else to be found.
+
     Attributes:
         polish: number of candidates that are polished, and half as many incumbents; 0 for
             candidates as they are generated.
@@ -130,6 +133,8 @@ class GuidedStrategy:
             steps = self.steps or STEPS
             own = GuidedGenerator(space, denoiser, device, seed, steps=steps, scale=self.scale)
             return available(own, request.n, request.acquisition, known=request.known)
+        if members(space) is not None and is_enumerable(space):
+            return EnumerateStrategy().propose(generator, request)
         effort = replace(Effort.of(space), samples=request.n, starts=self.polish, **BRIEFLY)
         escapes = max(ESCAPED // max(count_moves(space.blocks or ()), 1), 1)
         steps = self.steps or effort.steps

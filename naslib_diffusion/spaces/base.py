@@ -213,7 +213,7 @@ def _draw_union(block: UnionBlock, n: int, generator: torch.Generator | None) ->
 
 
 def _pick(atoms: Tensor, n: int, generator: torch.Generator | None) -> Tensor:
-    return atoms.double()[torch.randint(len(atoms), (n,), generator=generator)]
+    return atoms[torch.randint(len(atoms), (n,), generator=generator)].double()
 
 
 def count_encodings(blocks: Sequence[Block]) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -75,6 +75,13 @@ def whole(space: Space[Any]) -> Space[Any]:
     if isinstance(space, Exact):
         return under(whole(space.space), "exact")
     return whole(space.space) if isinstance(space, Subset) else space
+
+
+def members(space: Space[A]) -> Sequence[A] | None:
+    """Return the list that a subset is, under whatever equality; None of other spaces."""
+    if isinstance(space, Exact):
+        return members(space.space)
+    return space.archs if isinstance(space, Subset) else None
 
 
 def structure(space: Space[Any]) -> Space[Any]:

@@ -13,17 +13,13 @@ from naslib_diffusion.spaces.view import View
 _NEAREST = 8  # neighbours by distance, for a member that has none by the space's own measure
 _CHUNK = 1024  # encodings compared with so many members at a time, to bound memory
 _MEMBERS = 2**14
-LAW = 1024
-"""Members that stand for the law of a larger subset, drawn once at random: the exact denoiser
-compares with each of them at each step."""
 
 
 class Subset(View[A]):
     """The architectures `archs` of `space`, and no others.
 
     Encodings, string forms, canonical forms and features are those of `space`. The law is uniform
-    over the list, as one block, so that the exact denoiser works by enumeration; beyond `LAW`
-    members it is that of a fixed sample, while decoding still finds the nearest of all.
+    over the list, as one block, so that the exact denoiser works by enumeration.
 
     Args:
         space: the whole space.
@@ -48,11 +44,7 @@ class Subset(View[A]):
         self.size = len({space.canonical(arch) for arch in self.archs})
         self._encodings = _encode_all(space, self.archs)
         self._squares = torch.cat([part.square().sum(-1) for part in self._parts()])
-        atoms = self._encodings
-        if len(atoms) > LAW:
-            drawn = torch.randperm(len(atoms), generator=torch.Generator().manual_seed(0))[:LAW]
-            atoms = atoms[drawn].double()
-        self.blocks: Sequence[Block] = (AtomBlock(0, atoms),)
+        self.blocks: Sequence[Block] = (AtomBlock(0, self._encodings),)
 
     def __iter__(self) -> Iterator[A]:
         """Iterate over the list."""
