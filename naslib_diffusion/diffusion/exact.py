@@ -164,7 +164,7 @@ def _same_law(a: Block, b: Block) -> bool:
     if isinstance(a, AtomBlock) and isinstance(b, AtomBlock):
         return torch.equal(a.atoms, b.atoms)
     if isinstance(a, PathBlock) and isinstance(b, PathBlock):
-        return a.steps is b.steps and a.letters is b.letters
+        return a.steps is b.steps and a.letters is b.letters and a.weights is b.weights
     return type(a) is type(b)
 
 

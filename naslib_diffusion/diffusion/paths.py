@@ -1,6 +1,6 @@
 """The posterior mean of a law whose values are the paths of a graph: sums back and forth.
 
-The evidence of a letter, `z = (x . a - |a|^2 / 2) / sigma^2`, adds up along a path. So the
+The evidence of a letter, `z = log w + (x . a - |a|^2 / 2) / sigma^2`, adds up along a path. So the
 evidence of all paths that go on from a state is a sum over its letters (backward, in logarithms),
 which gives the posterior of the next letter in each state, and thus of the states (forward).
 """
@@ -29,6 +29,9 @@ class PathMean:
         self, block: PathBlock, device: torch.device | str | None, dtype: torch.dtype
     ) -> None:
         self.letters = block.letters.to(device, dtype)
+        self.log_weights = (
+            None if block.weights is None else block.weights.log()[:, None].to(device, dtype)
+        )
         self.steps = [_Classes(step, device) for step in block.steps]
         self.edges = sum(step.edges for step in block.steps)
 
@@ -45,6 +48,8 @@ class PathMean:
         """Return the posterior mean of `w x B`."""
         letters = self.letters.to(x.dtype)
         evidence = (letters @ x - letters.square().sum(1, keepdim=True) / 2) / sigma**2
+        if self.log_weights is not None:
+            evidence = evidence + self.log_weights.to(x.dtype)
         ahead, tables = x.new_zeros(1, x.shape[1]), []
         for step in reversed(self.steps):
             ahead, *table = step.back(evidence, ahead)

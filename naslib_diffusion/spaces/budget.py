@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from naslib_diffusion.spaces.base import Block, Terms, UniformBlock, draw
+from naslib_diffusion.spaces.decisions import Decisions
 from naslib_diffusion.spaces.paths import PathBlock, best_paths
-from naslib_diffusion.spaces.spending import Decisions, Spending, Window, spending
+from naslib_diffusion.spaces.spending import Spending, Window, spending
 
 LAW_EDGES = 2**13
 """Transitions of the graph that is the law of the denoiser, which walks it at each step."""
@@ -129,7 +130,7 @@ class Budget:
         return paths.count
 
     def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draw `n` encodings, `n x D`: all in the window equally likely, and few that are not."""
+        """Draw `n` encodings, `n x D`: by the law within the window, and few others."""
         return draw(self._cover, n, generator)
 
     def nearest(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -225,4 +226,4 @@ def _paths(decisions: Decisions, graph: Spending | None) -> PathBlock:
     assert graph is not None
     start = min(decisions.columns)
     offsets = tuple(column - start for column in decisions.columns)
-    return PathBlock(start, offsets, decisions.letters, graph.steps)
+    return PathBlock(start, offsets, decisions.letters, graph.steps, decisions.weights)

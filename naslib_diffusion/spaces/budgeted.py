@@ -47,9 +47,10 @@ Windows = dict[str, tuple[float, float]]
 class Budgeted(View[A]):
     """The architectures of `space` that cost at least and at most so much, and no others.
 
-    Encodings, string forms, canonical forms and features are those of `space`. Architectures are
-    uniform over the window; so is the law in `blocks` where there are few distinct sums of costs,
-    else up to a rounding of sums. `decode` returns the nearest member. Several budgets are nested:
+    Encodings, string forms, canonical forms and features are those of `space`, and so is how
+    likely architectures are as against each other: mostly uniform over the window. So is the law
+    in `blocks` where there are few distinct sums of costs, else up to a rounding of sums. `decode`
+    returns the nearest member. Several budgets are nested:
     `Budgeted(Budgeted(space, "params", at_most=6e6), "flops", at_most=3e8)`.
 
     Args:
@@ -92,7 +93,7 @@ class Budgeted(View[A]):
 
     @functools.cached_property
     def blocks(self) -> Sequence[Block]:
-        """The law: uniform over the window."""
+        """The law of `space` within the window."""
         return self._budget.blocks
 
     @functools.cached_property
@@ -107,7 +108,7 @@ class Budgeted(View[A]):
         return self._costed.cost(arch, name)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> list[A]:
-        """Draw `n` architectures uniformly; raises HardlyAnyValid if `space` bans nearly all."""
+        """Draw `n` architectures by the law; raises HardlyAnyValid if `space` bans nearly all."""
         found: list[A] = []
         batch = max(n, MIN_BATCH)
         for _ in range(MAX_ROUNDS if n else 0):

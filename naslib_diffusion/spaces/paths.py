@@ -52,9 +52,9 @@ class Step:
 class PathBlock:
     """Coordinates that are the sum of the letters along one of the paths of a layered graph.
 
-    A path begins in the only state of the first layer; all of them are equally likely, and have
-    different values. A product of choices is a graph with one state in each layer; states that
-    count what was spent on the way keep it within a budget.
+    A path begins in the only state of the first layer; paths have different values. A product of
+    choices is a graph with one state in each layer; states that count what was spent on the way
+    keep it within a budget.
     """
 
     start: int
@@ -64,6 +64,9 @@ class PathBlock:
     """What each of `M` letters adds to the coordinates, `M x w`; each coordinate is set by one
     letter of a path at most."""
     steps: tuple[Step, ...]
+    weights: Tensor | None = None
+    """How likely letters are as against others in their place, `M`: all one unless told, so that
+    all paths are as likely."""
 
     @property
     def width(self) -> int:
@@ -93,7 +96,7 @@ class PathBlock:
         return x
 
     def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draw the values of `n` paths, `n x w`, all equally likely."""
+        """Draw the values of `n` paths, `n x w`."""
         states, x = torch.zeros(n, dtype=torch.long), self.letters.new_zeros(n, self.width)
         for step, ends in zip(self.steps, self._shares, strict=True):
             u = torch.rand(n, generator=generator, dtype=torch.double).clamp(max=1 - ROUNDING)
@@ -138,13 +141,15 @@ class PathBlock:
 
     @functools.cached_property
     def _shares(self) -> list[Tensor]:
-        """For each layer, how the paths from each state divide into its letters, `S * A`.
+        """For each layer, how likely each of its letters is in each state, `S * A`.
 
         As the ends of intervals that letters have on a line, on which a state has a length of one.
         """
         tables, paths = [], torch.ones(self._ends, dtype=torch.double)
         for step in reversed(self.steps):
             through = torch.cat([paths, paths.new_zeros(1)])[step.to]
+            if self.weights is not None:
+                through = through * self.weights[step.letters]
             paths = through.sum(1)
             ends = (through / paths[:, None]).cumsum(1).clamp(max=1)
             tables.append((ends + torch.arange(len(ends))[:, None]).flatten())

@@ -1,5 +1,6 @@
 import collections
 import csv
+import functools
 import gzip
 import math
 
@@ -14,8 +15,10 @@ from naslib_diffusion.spaces import (
     GPT,
     Budgeted,
     Categorical,
+    DeclaredSpace,
     Factor,
     Integer,
+    Maybe,
     MobileNetV3,
     NASBench201,
     PathBlock,
@@ -23,6 +26,7 @@ from naslib_diffusion.spaces import (
     Real,
     Subnet,
     UnionBlock,
+    When,
 )
 from naslib_diffusion.spaces import budget as engine
 from naslib_diffusion.spaces.costs import network_cost
@@ -386,3 +390,48 @@ def test_columns_may_be_fixed_within_a_budget():
         Fixed(space, {0: 1.0, 1: 1.0})
     large = Fixed(Budgeted(GPT("s"), "params", at_most=100e6), {0: 0.0})
     assert all(arch.width != 192 for arch in large.sample(20))
+
+
+WEIGHED = {
+    "kind": ["a", "b", "c"],
+    "n": When(Integer(1, 20), kind="a"),
+    "m": When(Integer(1, 3), kind="b"),
+    "deep": When(Maybe({"k": Integer(0, 4), "act": ["x", "y"]}), kind="c"),
+}
+"""Numbers under conditions count as one value: most values of `a` cost what others do not."""
+
+
+@functools.cache
+def weighed():
+    costs = {"kind": {"a": 1, "b": 12, "c": 5}, "n": float, "m": float, "deep.k": lambda k: 2 * k}
+    return Budgeted(DeclaredSpace(WEIGHED, costs={"c": costs}), "c", at_most=13)
+
+
+def members_and_weights():
+    """What keeps to the budget, and how likely each is: one over the values of its numbers."""
+    texts = {f'{{"kind": "a", "n": {n}}}': 1 / 20 for n in range(1, 13)}
+    texts |= {'{"kind": "b", "m": 1}': 1 / 3, '{"kind": "c"}': 1}
+    texts |= {
+        f'{{"kind": "c", "deep": {{"k": {k}, "act": "{act}"}}}}': 1 / 5
+        for k in range(5)
+        for act in "xy"
+    }
+    weights = torch.tensor(list(texts.values()), dtype=torch.double)
+    return [weighed().parse(text) for text in texts], weights / weights.sum()
+
+
+def test_a_budget_keeps_how_likely_values_are():
+    archs, shares = members_and_weights()
+    counts = collections.Counter(weighed().sample(20_000, torch.Generator().manual_seed(0)))
+    assert set(counts) == set(archs)
+    found = torch.tensor([counts[arch] for arch in archs]) / 20_000
+    noise = float((shares * (1 - shares) / 20_000).sqrt().sum()) / math.sqrt(2 * math.pi)
+    assert (found - shares).abs().sum() / 2 < 1.5 * noise
+
+
+def test_the_denoiser_of_a_budget_weighs_values():
+    archs, shares = members_and_weights()
+    atoms = weighed().encode(archs)
+    x = atoms + 0.5 * torch.randn(atoms.shape, generator=torch.Generator().manual_seed(0)).double()
+    logits = (x @ atoms.T - atoms.square().sum(1) / 2) / 0.25 + shares.log()
+    torch.testing.assert_close(ExactDenoiser(weighed())(x, 0.5), torch.softmax(logits, 1) @ atoms)
