@@ -1,4 +1,4 @@
-"""Moves within a budget: what one decision saves, others spend."""
+"""Moves along the paths of a law: what one decision saves, others may spend."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from naslib_diffusion.optimize.block_moves import BlockMoves
 from naslib_diffusion.optimize.budget_moves import BudgetMoves
 from naslib_diffusion.optimize.neighbor_moves import NeighborMoves
 from naslib_diffusion.spaces.base import AtomBlock, Block, Space, UniformBlock, count_values
+from naslib_diffusion.spaces.budget import Budget
 from naslib_diffusion.spaces.budgeted import Budgeted
 from naslib_diffusion.spaces.equality import Exact
 from naslib_diffusion.spaces.paths import PathBlock
@@ -50,7 +51,7 @@ def moves_of(
 ) -> Moves:
     """Return the moves of a space: of its blocks, if they are decisions, or to its neighbours.
 
-    Within a budget, moves exchange what decisions cost.
+    Within a budget, moves exchange what decisions cost; along paths, what may follow each other.
 
     Args:
         space: of the encodings.
@@ -62,9 +63,10 @@ def moves_of(
     if isinstance(inner, Budgeted):
         return BudgetMoves(space, inner.budget, random)
     blocks = space.blocks or ()
-    paths = any(isinstance(block, PathBlock) for block in blocks)
+    if any(isinstance(block, PathBlock) for block in blocks):
+        return BudgetMoves(space, Budget.unlimited(blocks), random)
     alone = len(blocks) == 1 and not isinstance(blocks[0], UniformBlock)
-    if blocks and not alone and not paths and not any(map(_is_vast, blocks)):
+    if blocks and not alone and not any(map(_is_vast, blocks)):
         return BlockMoves(list(map(_ends, blocks)) if to_ends else blocks, device)
     return NeighborMoves(space, random)
 

@@ -18,7 +18,7 @@ from naslib_diffusion.spaces.base import (
     UnionBlock,
 )
 from naslib_diffusion.spaces.budgeted import Budgeted
-from naslib_diffusion.spaces.declaration import Maybe, Repeat, When
+from naslib_diffusion.spaces.declaration import Maybe, Repeat, When, Wiring
 from naslib_diffusion.spaces.declared import DeclaredSpace, Design
 from naslib_diffusion.spaces.equality import Equality, Exact
 from naslib_diffusion.spaces.gpt import GPT, SCALES, Transformer
@@ -76,5 +76,6 @@ __all__ = [
     "UniformBlock",
     "UnionBlock",
     "When",
+    "Wiring",
     "from_samples",
 ]

@@ -366,7 +366,8 @@ class Costed(Protocol):
 Terms = list[list[list[Tensor]]]
 """For each block of a law, each part of it, each factor of the part: the cost of each atom, `K`.
 
-A block that is no union is one part with one factor; a uniform coordinate is one atom."""
+A block that is no union is one part with one factor; a uniform coordinate is one atom. Paths are
+one part, with a factor for each step whose atoms are its letters."""
 
 
 @runtime_checkable

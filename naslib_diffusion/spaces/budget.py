@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from naslib_diffusion.spaces.base import Block, Terms, UniformBlock, draw
+from naslib_diffusion.spaces.base import AtomBlock, Block, Terms, UniformBlock, UnionBlock, draw
 from naslib_diffusion.spaces.decisions import Decisions
 from naslib_diffusion.spaces.paths import PathBlock, best_paths
 from naslib_diffusion.spaces.spending import Spending, Window, spending
@@ -65,6 +65,11 @@ class Budget:
         self.low, self.high = (fixed + bound for bound in self._decisions.extremes())
         self.graph = self._drawn = spending(self._decisions, self._inner, EDGES)
         self._edges = EDGES
+
+    @classmethod
+    def unlimited(cls, blocks: Sequence[Block]) -> Budget:
+        """Return a law as a budget that leaves out nothing: costs are zero."""
+        return cls(blocks, [list(map(_nothing, blocks))], (-math.inf,), (math.inf,))
 
     @functools.cached_property
     def blocks(self) -> tuple[Block, ...]:
@@ -219,6 +224,17 @@ class Budget:
                 return None
             sums.append(parts[0])
         return np.array(sums)
+
+
+def _nothing(block: Block) -> list[list[Tensor]]:
+    """Return terms of zero for a block."""
+    if isinstance(block, UnionBlock):
+        counts = [[len(factor.atoms) for factor in part] for part in block.products]
+    elif isinstance(block, PathBlock):
+        counts = [[len(step.letters) for step in block.steps]]
+    else:
+        counts = [[len(block.atoms) if isinstance(block, AtomBlock) else 1]]
+    return [[torch.zeros(count, dtype=torch.double) for count in part] for part in counts]
 
 
 def _paths(decisions: Decisions, graph: Spending | None) -> PathBlock:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from naslib_diffusion.spaces.base import AtomBlock, Block, Factor, Terms, UnionBlock
-from naslib_diffusion.spaces.paths import DEAD
+from naslib_diffusion.spaces.paths import DEAD, PathBlock
 
 _Floats = NDArray[np.float64]
 _Integers = NDArray[np.int64]
@@ -100,6 +100,8 @@ class _Alphabet:
 
 def _layers(block: Block, terms: Sequence[list[list[Tensor]]], alphabet: _Alphabet) -> list[Layer]:
     """Write a block as layers, one for each factor; parts that begin alike are one mode so far."""
+    if isinstance(block, PathBlock):
+        return _layers_of_paths(block, [own for (own,) in terms], alphabet)
     factors, parts = _parts(block)
     costs = [
         [torch.stack([t[p][f].double() for t in terms], 1).numpy() for f in range(len(part))]
@@ -114,6 +116,25 @@ def _layers(block: Block, terms: Sequence[list[list[Tensor]]], alphabet: _Alphab
                 first[part[f]] = alphabet.add(factors[part[f]])
         words.append([(part[f], cost[f]) for f in order])
     return list(_trie(words, first, alphabet, len(terms)))
+
+
+def _layers_of_paths(
+    block: PathBlock, terms: Sequence[list[Tensor]], alphabet: _Alphabet
+) -> list[Layer]:
+    """Write paths as layers, one for each step, whose modes are states; the end is one mode."""
+    first = alphabet.add(Factor(block.columns, block.letters, block.weights))
+    layers = []
+    for i, step in enumerate(block.steps):
+        to, last = step.to.numpy(), i == len(block.steps) - 1
+        cost = torch.stack([own[i].double() for own in terms], 1).numpy()
+        layers.append(
+            Layer(
+                first + step.letters.numpy(),
+                np.where(to == DEAD, DEAD, 0) if last else to,
+                np.broadcast_to(cost, (len(to), *cost.shape)),
+            )
+        )
+    return layers
 
 
 def _parts(block: Block) -> tuple[list[Factor], Sequence[Sequence[int]]]:

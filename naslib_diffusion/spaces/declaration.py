@@ -62,17 +62,52 @@ class When:
         object.__setattr__(self, "conditions", conditions)
 
 
-Part: TypeAlias = "Sequence[Value] | Parameter | Mapping[str, Part] | Repeat | Maybe | When"
+@dataclass(frozen=True)
+class Wiring:
+    """A directed acyclic graph: which nodes there are, and which feeds which.
 
-_KINDS = ("choice", "integer", "real", "cell", "repeat", "optional")
+    Node 0 is the input and the last one the output; edges lead from lower to higher numbers, and
+    every node is on a way from input to output.
+
+    Example:
+        Wiring(nodes=[3, 4, 5], edges=6, operations=["conv3x3", "conv1x1", "pool"])
+
+    Args:
+        nodes: how many, input and output among them, or the numbers of nodes to choose from.
+        edges: how many there are at most; as many as there can be unless told.
+        operations: the part that each node between input and output has, if any.
+        on_edges: the part that each edge has, if any.
+    """
+
+    nodes: int | Sequence[int]
+    edges: int | None = None
+    operations: Part | None = None
+    on_edges: Part | None = None
+
+
+Part: TypeAlias = (
+    "Sequence[Value] | Parameter | Mapping[str, Part] | Repeat | Maybe | When | Wiring"
+)
+
+_OPTIONS: Mapping[str, frozenset[str]] = {
+    "choice": frozenset(),
+    "integer": frozenset({"step", "log"}),
+    "real": frozenset({"step", "log"}),
+    "cell": frozenset(),
+    "repeat": frozenset({"depth"}),
+    "optional": frozenset(),
+    "wiring": frozenset({"edges", "operations", "on_edges"}),
+}
+"""Kinds of parts in YAML, and which keys each may have beside its own."""
 
 
 def from_data(data: Any, where: str = "the space") -> Part:
     """Read a part as YAML has it: what `Part` says, with mappings in place of classes.
 
     {choice: [a, b]}, {integer: [low, high], step: s, log: true}, {real: [low, high], log: true},
-    {cell: {...}}, {repeat: PART, depth: [2, 3]}, {optional: PART}; each with when: {NAME: VALUE}.
-    A mapping with none of these keys is a cell, and a list is a choice.
+    {cell: {...}}, {repeat: PART, depth: [2, 3]}, {optional: PART}, {wiring: [3, 4], edges: 5,
+    operations: PART, on_edges: PART}; each with when: {NAME: VALUE}. A mapping with none of these
+    keys is a cell, and a list is a choice.
 
     Raises:
         ValueError: that says where something else stands.
@@ -81,7 +116,7 @@ def from_data(data: Any, where: str = "the space") -> Part:
         return data
     if not isinstance(data, Mapping):
         raise ValueError(f"{where} is {data!r}; expected a list of choices or a mapping")
-    kinds = [kind for kind in _KINDS if kind in data]
+    kinds = [kind for kind in _OPTIONS if kind in data]
     if not kinds:
         return {str(name): from_data(part, f"{where}.{name}") for name, part in data.items()}
     if len(kinds) > 1:
@@ -95,8 +130,7 @@ def from_data(data: Any, where: str = "the space") -> Part:
 
 
 def _part(kind: str, body: Any, options: Mapping[str, Any], where: str) -> Part:
-    allowed = {"integer": {"step", "log"}, "real": {"step", "log"}, "repeat": {"depth"}}
-    unknown = sorted(set(map(str, options)) - allowed.get(kind, set()))
+    unknown = sorted(set(map(str, options)) - _OPTIONS[kind])
     if unknown:
         raise ValueError(f"{where} has the key {unknown[0]!r}, which {kind} does not know")
     if kind in ("integer", "real"):
@@ -110,6 +144,12 @@ def _part(kind: str, body: Any, options: Mapping[str, Any], where: str) -> Part:
         if not isinstance(body, list):
             raise ValueError(f"{where}: choice must be a list, not {body!r}")
         return body
+    if kind == "wiring":
+        parts: dict[str, Any] = {
+            key: from_data(value, f"{where}.{key}") if key != "edges" else value
+            for key, value in options.items()
+        }
+        return Wiring(body, **parts)
     inside = from_data(body, where)
     if kind == "repeat":
         if "depth" not in options:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,20 +16,16 @@ from naslib_diffusion.spaces.base import Block, FeaturesPullback, Terms, draw
 from naslib_diffusion.spaces.costs import check_cost
 from naslib_diffusion.spaces.declaration import Part, read_yaml
 from naslib_diffusion.spaces.declared_costs import Costs, CostTable
-from naslib_diffusion.spaces.declared_features import feature_columns
-from naslib_diffusion.spaces.declared_law import NOWHERE, Law
+from naslib_diffusion.spaces.declared_features import Features
+from naslib_diffusion.spaces.declared_law import Law
+from naslib_diffusion.spaces.declared_neighbors import neighbors
 from naslib_diffusion.spaces.layout import Layout
-from naslib_diffusion.spaces.layout_nodes import Node, holds
+from naslib_diffusion.spaces.layout_nodes import Node
 from naslib_diffusion.spaces.parameters import Value
 from naslib_diffusion.spaces.variables import Variable, read_by
 
 Build = Callable[[Any, Mapping[str, Any]], nn.Module | None]
 """Makes the network's part of one value, given all values and `inputs` and `outputs`."""
-
-FILLS = 3
-"""Neighbours by a decision that brings others into being, whose values are drawn."""
-ALL_MOVES = 10
-"""Discrete decisions of up to so many values have all others as neighbours."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +91,16 @@ class DeclaredSpace:
     ) -> None:
         self.name, self._build = name, dict(build or {})
         self.layout = Layout(declaration)
-        self.law = Law(self.layout.decisions)
+        self.law = Law(self.layout.decisions, self.layout.wirings)
         self.shape = (self.law.width,)
-        self.size = self.law.size
         self._costs = {key: CostTable(self.law, key, own) for key, own in (costs or {}).items()}
         self.costs = tuple(self._costs)
-        self._columns: dict[tuple[torch.device, torch.dtype], list[Tensor]] = {}
+        self._features: dict[tuple[torch.device, torch.dtype], Features] = {}
+
+    @functools.cached_property
+    def size(self) -> int | None:
+        """Number of distinct architectures, or an upper bound; None if it is infinite."""
+        return self.law.size
 
     @classmethod
     def read(cls, path: str | Path, **options: Any) -> DeclaredSpace:
@@ -142,10 +141,13 @@ class DeclaredSpace:
         return {d.name: d.value(code) for d, code in pairs if code != d.absent}
 
     def read_spelling(self, values: Mapping[str, Value]) -> Design:
-        """Inverse of `spell`."""
+        """Inverse of `spell`; where edges break the rules of a wiring, the nearest that do not."""
         own = read_by(self.variables, values)
         codes = (d.code(own[d.name]) if d.name in own else d.absent for d in self.layout.decisions)
-        return Design(tuple(codes), self.layout.root)
+        arch = Design(tuple(codes), self.layout.root)
+        if self.law.breaks(arch.codes):
+            (arch,) = self.decode(self.encode([arch]))
+        return arch
 
     @functools.cached_property
     def blocks(self) -> Sequence[Block] | None:
@@ -168,68 +170,26 @@ class DeclaredSpace:
 
     def encode(self, archs: Sequence[Design]) -> Tensor:
         """Encode architectures, `B x D`; see the class."""
-        law = self.law
-        x = torch.full((len(archs), law.width), NOWHERE, dtype=torch.double)
-        rows = [a.codes for a in archs]
-        if law.numbers:
-            rows = [tuple(codes[d] for d in law.discrete) for codes in rows]
-        codes = np.array(rows, dtype=np.int64).reshape(len(archs), len(law.discrete))
-        law.encode(torch.from_numpy(codes), x)
-        for d in law.numbers:
-            there = [i for i, arch in enumerate(archs) if arch.codes[d] is not None]
-            values = [archs[i].codes[d] for i in there]
-            x[there, law.columns[d].start] = law.decisions[d].parameter.encode(values)[:, 0]
-        return x
+        return self.law.encode([arch.codes for arch in archs])
 
     def decode(self, x: Tensor) -> list[Design]:
         """Return the nearest architecture of each encoding, `B x D`."""
-        law, x = self.law, x.detach().double().cpu()
-        found = law.decode(x).numpy().tolist()
-        if not law.numbers:
-            return [Design(tuple(codes), self.layout.root) for codes in found]
-        values = [
-            law.decisions[d].parameter.decode(x[:, list(law.columns[d])]) for d in law.numbers
-        ]
-        return [self._with_numbers(*row) for row in zip(found, *values, strict=True)]
+        return self._designs(self.law.decode(x.detach().double().cpu()))
 
-    def _with_numbers(self, found: Sequence[int], *numbers: Any) -> Design:
-        """Make an architecture of its discrete codes and of all numbers, needed or not."""
-        codes: list[Any] = [None] * len(self.law.decisions)
-        for d, code in zip(self.law.discrete, found, strict=True):
-            codes[d] = code
-        for d, value in zip(self.law.numbers, numbers, strict=True):
-            codes[d] = value if holds(self.law.decisions[d].guards, codes) else None
-        return Design(tuple(codes), self.layout.root)
+    def _designs(self, codes: Iterable[tuple[Any, ...]]) -> list[Design]:
+        return [Design(own, self.layout.root) for own in codes]
 
     def is_valid(self, arch: Design) -> bool:
-        """Whether each decision that exists, and no other, has one of its values."""
-        if len(arch.codes) != len(self.law.decisions):
-            return False
-        try:
-            return all(
-                self._has(code, arch.codes, d) for d, code in enumerate(arch.codes)
-            )  # fmt: skip
-        except ValueError:
-            return False
-
-    def _has(self, code: Any, codes: Sequence[Any], number: int) -> bool:
-        decision = self.law.decisions[number]
-        if not holds(decision.guards, codes):
-            return bool(code == decision.absent)
-        if decision.discrete:
-            return type(code) is int and 0 <= code < (decision.parameter.count or 0)
-        decision.parameter.key(code)
-        return True
+        """Whether each decision that exists, and no other, has one of its values, and wirings
+        keep to their rules."""
+        return self.law.has(arch.codes)
 
     def canonical(self, arch: Design) -> Hashable:
-        """Return the codes, numbers up to rounding: what does not exist has none."""
-        if not self.law.numbers:
-            return arch.codes
-        keys = list(arch.codes)
-        for d in self.law.numbers:
-            if keys[d] is not None:
-                keys[d] = self.law.decisions[d].parameter.key(keys[d])
-        return tuple(keys)
+        """Return the codes, numbers up to rounding: what does not exist has none.
+
+        Wirings are numbered alike if they are isomorphic.
+        """
+        return self.law.form(arch.codes)
 
     def parse(self, text: str) -> Design:
         """Read the JSON of `str(arch)`."""
@@ -247,69 +207,25 @@ class DeclaredSpace:
     def neighbors(self, arch: Design, generator: torch.Generator | None = None) -> list[Design]:
         """Return what differs in one decision, and in what that brings into being or ends.
 
-        Values of what comes into being are drawn, three times.
+        Values of what comes into being are drawn, three times. Where edges would break the rules
+        of a wiring, others change with them, as few as possible.
         """
-        near: dict[tuple[Any, ...], None] = {}
-        for d, code in enumerate(arch.codes):
-            if code != self.law.decisions[d].absent:
-                for other in self._moves(d, code, generator):
-                    near.update(dict.fromkeys(self._changed(arch.codes, d, other, generator)))
-        near.pop(arch.codes, None)
-        return [Design(codes, self.layout.root) for codes in near]
-
-    def _moves(self, number: int, code: Any, generator: torch.Generator | None) -> list[Any]:
-        decision = self.law.decisions[number]
-        parameter = decision.parameter
-        if not decision.discrete:
-            return parameter.moves(code, generator)
-        count = parameter.count or 0
-        if count <= ALL_MOVES or parameter.width > 1:
-            return [other for other in range(count) if other != code]
-        values = list(parameter.values or ())
-        return [values.index(value) for value in parameter.moves(values[code], generator)]
-
-    def _changed(
-        self, codes: Sequence[Any], number: int, code: Any, generator: torch.Generator | None
-    ) -> Iterator[tuple[Any, ...]]:
-        """Yield architectures in which one decision has another code."""
-        for _ in range(FILLS):
-            own, filled = [*codes[:number], code, *codes[number + 1 :]], False
-            for d in range(number + 1, len(own)):
-                decision = self.law.decisions[d]
-                if not holds(decision.guards, own):
-                    own[d] = decision.absent
-                elif own[d] == decision.absent:
-                    own[d], filled = self._drawn(d, generator), True
-            yield tuple(own)
-            if not filled:
-                return
-
-    def _drawn(self, number: int, generator: torch.Generator | None) -> Any:
-        decision = self.law.decisions[number]
-        if decision.discrete:
-            return int(torch.randint(decision.parameter.count or 1, (), generator=generator))
-        return decision.parameter.draw(torch.rand(1, generator=generator).double())[0]
+        return self._designs(neighbors(self.law, arch.codes, generator))
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return groups of features that are linear in `x`; see `feature_columns`."""
-        return tuple(x @ columns for columns in self._feature_columns(x))
+        """Return groups of features, which are linear in `x` but for wirings; see `Features`."""
+        return self._features_for(x)(x)
 
     def linearize_features(self, x: Tensor) -> tuple[tuple[Tensor, ...], FeaturesPullback]:
         """Return the features and the way back; see `LinearizedFeatures`."""
-        groups = self._feature_columns(x)
+        return self._features_for(x).linearize(x)
 
-        def pullback(by: Sequence[Tensor]) -> Tensor:
-            parts = [own @ columns.mT for own, columns in zip(by, groups, strict=True)]
-            return torch.stack(parts).sum(0)
-
-        return self.features(x), pullback
-
-    def _feature_columns(self, like: Tensor) -> list[Tensor]:
-        """Return the columns of features, copied to each device once."""
+    def _features_for(self, like: Tensor) -> Features:
+        """Return the features, copied to each device once."""
         place = like.device, like.dtype
-        if place not in self._columns:
-            self._columns[place] = [own.to(*place) for own in feature_columns(self.law)]
-        return self._columns[place]
+        if place not in self._features:
+            self._features[place] = Features.of(self.law).to(like)
+        return self._features[place]
 
     def cost(self, arch: Design, name: str) -> float:
         """Return one of the `costs` of an architecture.

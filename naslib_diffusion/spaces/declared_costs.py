@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from naslib_diffusion.spaces.base import Terms
-from naslib_diffusion.spaces.declared_law import Choice, Law
+from naslib_diffusion.spaces.declared_law import Law
 from naslib_diffusion.spaces.layout import Decision
 
 Costs: TypeAlias = Mapping[str, float | Mapping[Any, float] | Callable[[Any], float]]
@@ -50,22 +50,15 @@ class CostTable:
 
     def terms(self) -> Terms:
         """Return the terms of the law's blocks; see `Additive`."""
-        found: Terms = []
-        for component in self._law.components:
-            found.append([
-                [self._term(component.choices[i]) for i in part] for part in component.parts
-            ])  # fmt: skip
+        found: Terms = [component.terms(self._cost) for component in self._law.components]
         found += [[[torch.zeros(1, dtype=torch.double)]] for _ in self._law.numbers]
         for part in found[0]:
             part[0] = part[0] + self._common
         return found
 
-    def _term(self, choice: Choice) -> Tensor:
-        total = torch.zeros(len(choice.codes), dtype=torch.double)
-        for i, d in enumerate(choice.decisions):
-            if d in self._rows:
-                total += self._rows[d][choice.codes[:, i]]
-        return total
+    def _cost(self, number: int, codes: Tensor) -> Tensor:
+        row = self._rows.get(number)
+        return torch.zeros(len(codes), dtype=torch.double) if row is None else row[codes]
 
 
 def _row(decision: Decision, costs: Any, name: str) -> Tensor:

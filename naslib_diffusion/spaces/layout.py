@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from naslib_diffusion.spaces.declaration import Maybe, Part, Repeat, When, as_parameter
+from naslib_diffusion.spaces.declaration import (
+    Maybe,
+    Part,
+    Repeat,
+    When,
+    Wiring,
+    as_parameter,
+)
 from naslib_diffusion.spaces.layout_nodes import (
     ABSENT,
     CellNode,
@@ -19,6 +26,8 @@ from naslib_diffusion.spaces.layout_nodes import (
 )
 from naslib_diffusion.spaces.parameters import Categorical, Parameter, Value
 from naslib_diffusion.spaces.variables import Variable
+from naslib_diffusion.spaces.wired import Pair, Wired
+from naslib_diffusion.spaces.wiring_node import WiringNode
 
 MAX_DECISIONS = 10_000
 
@@ -80,6 +89,12 @@ class _Here:
         )  # fmt: skip
         return replace(self, name=name, declared=declared, scope=scope)
 
+    def where(self, number: int | None, counts: Sequence[int], place: int) -> _Here:
+        """Depend on a decision among counts: exist where that is larger than `place`."""
+        if number is None or place < min(counts):
+            return self
+        return self.under(number, frozenset(k for k, n in enumerate(counts) if n > place))
+
     def under(self, number: int, allowed: frozenset[int]) -> _Here:
         guards = dict(self.guards)
         guards[number] = guards.get(number, allowed) & allowed
@@ -92,6 +107,12 @@ class Layout:
     Args:
         declaration: see `naslib_diffusion.spaces.declaration`.
 
+    Attributes:
+        names: of the parts.
+        decisions: in order; each depends on earlier ones only.
+        wirings: of which decisions.
+        root: of the tree.
+
     Raises:
         ValueError: that says which part is wrong.
     """
@@ -101,16 +122,18 @@ class Layout:
             raise ValueError("a space is declared by a mapping of names to parts")
         self.names = tuple(declaration)
         self.decisions: list[Decision] = []
+        self.wirings: list[Wired] = []
         self.root = self._lay(declaration, _Here("", "", {}, {}, None, 1))
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
         """Yield name, values and conditions of what was declared, once for all copies."""
         seen = set()
-        for decision in self.decisions:
+        for number, decision in enumerate(self.decisions):
             if decision.declared not in seen:
                 seen.add(decision.declared)
                 times = "" if decision.place is None else f" x {decision.places}"
                 conditions = [self._condition(*guard) for guard in decision.guards.items()]
+                conditions += [w.rule for w in self.wirings if number == min(w.decides)]
                 yield decision.declared + times, _values(decision.parameter), ", ".join(conditions)
 
     def variables(self) -> Iterator[Variable]:
@@ -132,6 +155,8 @@ class Layout:
             return self._cell(part, here)
         if isinstance(part, Repeat):
             return self._repeat(part, here)
+        if isinstance(part, Wiring):
+            return self._wiring(part, here)
         if isinstance(part, Maybe):
             if isinstance(part.body, Maybe | When):
                 raise ValueError(f"{here.name} is optional twice; put the condition outside")
@@ -156,20 +181,64 @@ class Layout:
         return CellNode(here.guards, parts)
 
     def _repeat(self, part: Repeat, here: _Here) -> Node:
-        depths = (part.depth,) if isinstance(part.depth, int) else tuple(part.depth)
-        if not depths or not all(type(d) is int and d >= 0 for d in depths) or max(depths) < 1:
+        depths = _numbers(part.depth, 0)
+        if not depths or max(depths) < 1:
             raise ValueError(f"depth of {here.name} must be numbers of copies, not {part.depth!r}")
         number, copies = None, []
         if len(depths) > 1:
             number = self._decide(Categorical(depths), "depth", here)
         for i in range(max(depths)):
             own = replace(here, name=f"{here.name}.{i}", place=i, places=max(depths))
-            if number is not None and i >= min(depths):
-                own = own.under(number, frozenset(k for k, d in enumerate(depths) if d > i))
-            copies.append(self._lay(part.body, own))
+            copies.append(self._lay(part.body, own.where(number, depths, i)))
             if _is_ambiguous(copies[-1]):
                 raise ValueError(f"{here.name} has null as a choice, which stands for no copy")
         return RepeatNode(here.guards, number, depths, tuple(copies))
+
+    def _wiring(self, part: Wiring, here: _Here) -> Node:
+        counts = _numbers(part.nodes, 2)
+        if not counts:
+            raise ValueError(f"nodes of {here.name} must be 2 or more, not {part.nodes!r}")
+        pairs = [(i, j) for j in range(max(counts)) for i in range(j)]
+        most = len(pairs) if part.edges is None else part.edges
+        if type(most) is not int or most < max(counts) - 1:
+            raise ValueError(
+                f"edges of {here.name} must be {max(counts) - 1} or more, not {part.edges!r}: "
+                "all nodes are on a way from input to output"
+            )
+        number = None
+        if len(counts) > 1:
+            number = self._decide(Categorical(counts), "nodes", here)
+        bodies = {}
+        if part.operations is not None:
+            inside = here.inside("operations", here.scope)
+            for i in range(1, max(counts) - 1):
+                own = replace(
+                    inside, name=f"{inside.name}.{i}", place=i - 1, places=max(counts) - 2
+                )
+                bodies[i] = self._within(part.operations, own.where(number, counts, i + 1))
+        edges: dict[Pair, range] = {}
+        on_edges: dict[Pair, Node] = {}
+        inside, suffix = here.inside("edges", here.scope), "exists" * (part.on_edges is not None)
+        for place, (i, j) in enumerate(pairs):
+            own = replace(inside, name=f"{inside.name}.{i}>{j}", place=place, places=len(pairs))
+            own, first = own.where(number, counts, j), len(self.decisions)
+            exists = self._decide(Categorical((False, True)), suffix, own)
+            if part.on_edges is not None:
+                on_edges[i, j], _ = self._within(part.on_edges, own.under(exists, frozenset({1})))
+            edges[i, j] = range(first, len(self.decisions))
+        self.wirings.append(
+            Wired(here.name, number, counts, tuple(own for _, own in bodies.values()), edges, most)
+        )
+        operations = tuple(node for node, _ in bodies.values())
+        return WiringNode(here.guards, self.wirings[-1], operations, on_edges)
+
+    def _within(self, part: Part, here: _Here) -> tuple[Node, range]:
+        """Lay a part of a wiring; return its decisions, too."""
+        first, known = len(self.decisions), len(self.wirings)
+        node = self._lay(part, here)
+        if len(self.wirings) > known:
+            raise ValueError(f"{here.declared} has a wiring within a wiring")
+        return node, range(first, len(self.decisions))
 
     def _depending(self, part: When, here: _Here) -> _Here:
         """Add what a part depends on, and what that depends on itself."""
@@ -200,12 +269,21 @@ class Layout:
         return len(self.decisions) - 1
 
 
+def _numbers(value: Any, least: int) -> tuple[int, ...]:
+    """Return one or several distinct numbers as a tuple; nothing if one is none, or too small."""
+    own = tuple(value) if isinstance(value, Sequence) else (value,)
+    good = all(type(n) is int and n >= least for n in own)
+    return own if good and len(set(own)) == len(own) else ()
+
+
 def _decides(node: Node) -> int | None:
     """Return the decision that a part's name means: its value, copies, or whether it exists."""
     if isinstance(node, LeafNode):
         return node.number
     if isinstance(node, RepeatNode):
         return node.depth
+    if isinstance(node, WiringNode):
+        return node.wired.count
     return node.choice if isinstance(node, MaybeNode) else None
 
 

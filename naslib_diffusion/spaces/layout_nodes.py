@@ -118,8 +118,7 @@ class RepeatNode(Node):
 
     def _render(self, codes: Sequence[Any]) -> list[Any]:
         count = self.depths[0 if self.depth is None else codes[self.depth]]
-        values = [copy.render(codes) for copy in self.copies[:count]]
-        return [None if value is MISSING else value for value in values]
+        return [listed(copy, codes) for copy in self.copies[:count]]
 
     def _read(self, data: Any, codes: list[Any], where: str) -> None:
         if not isinstance(data, list) or len(data) not in self.depths:
@@ -128,10 +127,7 @@ class RepeatNode(Node):
         if self.depth is not None:
             codes[self.depth] = self.depths.index(len(data))
         for i, copy in enumerate(self.copies):
-            own = data[i] if i < len(data) else MISSING
-            if own is None and (isinstance(copy, MaybeNode) or not holds(copy.guards, codes)):
-                own = MISSING
-            copy.read(own, codes, f"{where}.{i}")
+            read_listed(copy, data[i] if i < len(data) else MISSING, codes, f"{where}.{i}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,3 +143,16 @@ class MaybeNode(Node):
     def _read(self, data: Any, codes: list[Any], where: str) -> None:
         codes[self.choice] = int(data is not MISSING)
         self.body.read(data, codes, where)
+
+
+def listed(node: Node, codes: Sequence[Any]) -> Any:
+    """Return a value as lists show it: None if it does not exist."""
+    value = node.render(codes)
+    return None if value is MISSING else value
+
+
+def read_listed(node: Node, data: Any, codes: list[Any], where: str) -> None:
+    """Inverse of `listed`; raises like `Node.read`."""
+    if data is None and (isinstance(node, MaybeNode) or not holds(node.guards, codes)):
+        data = MISSING
+    node.read(data, codes, where)

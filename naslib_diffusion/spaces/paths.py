@@ -105,12 +105,15 @@ class PathBlock:
             states = step.to.flatten()[chosen]
         return x
 
-    def nearest(self, x: Tensor) -> Tensor:
-        """Return the value nearest to each of `B x width`."""
+    def choose(self, x: Tensor) -> Tensor:
+        """Find the path nearest to `B x width`, as places among each step's letters, `B x L`."""
         letters = self.letters.to(x)
         scores = letters @ x.mT - letters.square().sum(1, keepdim=True) / 2
-        chosen, _ = best_paths(self.steps, scores, 1)
-        own = zip(self.steps, chosen[:, 0].unbind(1), strict=True)
+        return best_paths(self.steps, scores, 1)[0][:, 0]
+
+    def nearest(self, x: Tensor) -> Tensor:
+        """Return the value nearest to each of `B x width`."""
+        letters, own = self.letters.to(x), zip(self.steps, self.choose(x).unbind(1), strict=True)
         return torch.stack([letters[step.letters[letter]] for step, letter in own]).sum(0)
 
     def having(self, fixed: Mapping[int, float], tolerance: float) -> PathBlock | None:

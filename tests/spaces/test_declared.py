@@ -14,11 +14,13 @@ from naslib_diffusion import GuidedGenerator, Search, cli
 from naslib_diffusion.diffusion import ExactDenoiser
 from naslib_diffusion.spaces import (
     GPT,
+    Budgeted,
     Categorical,
     DeclaredSpace,
     Integer,
     Maybe,
     MobileNetV3,
+    PathBlock,
     Real,
     Repeat,
     Transformer,
@@ -80,16 +82,53 @@ class TestNested(SpaceTestCase):
         return everything(space)
 
 
-class TestTooManyCombinations(SpaceTestCase):
-    """Fourteen switches on which one parameter depends: no blocks, but all else works."""
+def switches(**parts):
+    return {**{f"s{i}": [True, False] for i in range(14)}, **parts}
+
+
+class TestManyCombinations(SpaceTestCase):
+    """Fourteen switches on which one parameter depends: paths in place of 16,384 parts."""
+
+    draws = 1000
 
     @pytest.fixture
     def space(self):
-        switches = {f"s{i}": [True, False] for i in range(14)}
-        last = When([1, 2, 3], **dict.fromkeys(switches, True))
-        space = DeclaredSpace({**switches, "last": last})
+        last = When([1, 2, 3], **dict.fromkeys(switches(), True))
+        space = DeclaredSpace(switches(last=last))
+        assert space.size == 2**14 - 1 + 3
+        return space
+
+
+class TestTooManyCombinations(SpaceTestCase):
+    """All pairs of switches have a parameter of their own: no blocks, but all else works."""
+
+    @pytest.fixture
+    def space(self):
+        pairs = itertools.combinations(switches(), 2)
+        parts = {f"{a}{b}": When([1, 2], **{a: True, b: True}) for a, b in pairs}
+        space = DeclaredSpace(switches(**parts))
         assert space.blocks is None
         return space
+
+
+def test_repeats_of_repeats_have_a_law():
+    """With a choice of how many there are of both, and conditions in the inner ones."""
+    layer = {"kind": ["a", "b"], "heads": When([1, 2, 3], kind="a")}
+    stages = Repeat({"layers": Repeat(layer, depth=[1, 2, 6])}, depth=[1, 3])
+    space = DeclaredSpace({"stages": stages}, costs={"c": {"stages.layers.heads": float}})
+    one = 4 + 4**2 + 4**6
+    assert space.size == one + one**3
+    assert any(isinstance(block, PathBlock) for block in space.blocks)
+    depths = Counter(len(arch["stages"]) for arch in space.sample(500))
+    assert depths[3] > 495
+    part = Budgeted(space, "c", at_most=5)
+    archs = part.sample(50)
+    heads = [
+        [layer.get("heads", 0) for stage in arch["stages"] for layer in stage["layers"]]
+        for arch in archs
+    ]
+    assert [sum(own) for own in heads] == [part.cost(arch, "c") for arch in archs]
+    assert max(map(sum, heads)) == 5
 
 
 def test_the_law_is_uniform_over_all_architectures():
