@@ -118,7 +118,7 @@ def from_data(data: Any, where: str = "the space") -> Part:
         raise ValueError(f"{where} is {data!r}; expected a list of choices or a mapping")
     kinds = [kind for kind in _OPTIONS if kind in data]
     if not kinds:
-        return {str(name): from_data(part, f"{where}.{name}") for name, part in data.items()}
+        return _parts(data, where)
     if len(kinds) > 1:
         raise ValueError(f"{where} is both {kinds[0]} and {kinds[1]}")
     options = {key: value for key, value in data.items() if key not in (kinds[0], "when")}
@@ -127,6 +127,10 @@ def from_data(data: Any, where: str = "the space") -> Part:
     if not isinstance(conditions, Mapping):
         raise ValueError(f"{where}: when must map names to values, not be {conditions!r}")
     return When(part, **{str(name): v for name, v in conditions.items()}) if conditions else part
+
+
+def _parts(data: Mapping[Any, Any], where: str) -> Mapping[str, Part]:
+    return {str(name): from_data(part, f"{where}.{name}") for name, part in data.items()}
 
 
 def _part(kind: str, body: Any, options: Mapping[str, Any], where: str) -> Part:
@@ -175,7 +179,7 @@ def read_yaml(path: str | Path) -> Part:
         data = yaml.safe_load(text)
         if not isinstance(data, Mapping):
             raise ValueError("it is not a mapping of names to parts")
-        return from_data(data)
+        return _parts(data, "the space")  # whatever the names, such as "cell"
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
     except RecursionError:

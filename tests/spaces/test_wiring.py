@@ -8,12 +8,12 @@ from collections import Counter
 import optuna
 import pytest
 import torch
+from naslib_diffusion.plugins.optuna import suggest
 
 from naslib_diffusion import GuidedGenerator, Search
 from naslib_diffusion.diffusion import ExactDenoiser
 from naslib_diffusion.diffusion.samplers import sample_ancestral
 from naslib_diffusion.diffusion.schedules import karras_sigmas
-from naslib_diffusion.plugins.optuna import suggest
 from naslib_diffusion.spaces import Budgeted, DeclaredSpace, Maybe, Repeat, When, Wiring
 from naslib_diffusion.testing import DenoiserTestCase, SpaceTestCase
 
@@ -140,7 +140,10 @@ def test_isomorphic_wirings_are_one():
         ({"edges": []}, "cell must be an object with edges and operations"),
         ([], "cell must be an object"),
         ({"operations": ["conv", "add"], "edges": []}, "cell.2: 'add' is not one of the choices"),
-        ({"operations": ["conv"] * 2, "edges": [[0, 1], [1, 3], [2, 3]]}, "nothing leads to node 2"),
+        (
+            {"operations": ["conv"] * 2, "edges": [[0, 1], [1, 3], [2, 3]]},
+            "nothing leads to node 2",
+        ),
         (
             {"operations": ["conv"] * 2, "edges": [[0, 1], [0, 2], [2, 3]]},
             "nothing follows node 1",
