@@ -11,7 +11,7 @@ from naslib_diffusion.optimize.block_moves import BlockMoves
 from naslib_diffusion.optimize.budget_moves import BudgetMoves
 from naslib_diffusion.optimize.neighbor_moves import NeighborMoves
 from naslib_diffusion.spaces.base import AtomBlock, Block, Space, UniformBlock, count_values
-from naslib_diffusion.spaces.budget import Budget
+from naslib_diffusion.spaces.budget import unlimited
 from naslib_diffusion.spaces.budgeted import Budgeted
 from naslib_diffusion.spaces.equality import Exact
 from naslib_diffusion.spaces.paths import PathBlock
@@ -64,7 +64,7 @@ def moves_of(
         return BudgetMoves(space, inner.budget, random)
     blocks = space.blocks or ()
     if any(isinstance(block, PathBlock) for block in blocks):
-        return BudgetMoves(space, Budget.unlimited(blocks), random)
+        return BudgetMoves(space, unlimited(tuple(blocks)), random)
     alone = len(blocks) == 1 and not isinstance(blocks[0], UniformBlock)
     if blocks and not alone and not any(map(_is_vast, blocks)):
         return BlockMoves(list(map(_ends, blocks)) if to_ends else blocks, device)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from naslib_diffusion.spaces.base import AtomBlock, Block, Terms, UniformBlock, UnionBlock, draw
 from naslib_diffusion.spaces.decisions import Decisions
-from naslib_diffusion.spaces.paths import PathBlock, best_paths
+from naslib_diffusion.spaces.paths import PathBlock, Written, best_paths
 from naslib_diffusion.spaces.spending import Spending, Window, spending
 
 LAW_EDGES = 2**13
@@ -65,11 +65,6 @@ class Budget:
         self.low, self.high = (fixed + bound for bound in self._decisions.extremes())
         self.graph = self._drawn = spending(self._decisions, self._inner, EDGES)
         self._edges = EDGES
-
-    @classmethod
-    def unlimited(cls, blocks: Sequence[Block]) -> Budget:
-        """Return a law as a budget that leaves out nothing: costs are zero."""
-        return cls(blocks, [list(map(_nothing, blocks))], (-math.inf,), (math.inf,))
 
     @functools.cached_property
     def blocks(self) -> tuple[Block, ...]:
@@ -176,13 +171,15 @@ class Budget:
         chosen, inside = best_paths(graph.steps, scores, count)
         state = torch.zeros(chosen.shape[:2], dtype=torch.long)
         spent = torch.zeros(*chosen.shape[:2], len(self._at_most), dtype=torch.double)
-        x = self._decisions.letters.new_zeros(*chosen.shape[:2], self._decisions.letters.shape[1])
         for step, costs, letter in zip(graph.steps, graph.costs, chosen.unbind(2), strict=True):
             spent += costs[state, letter]
-            x += self._decisions.letters[step.letters[letter]]
             state = step.to[state, letter]
         inside = inside & ((spent >= self._at_least) & (spent <= self._at_most)).all(2)
-        return x, inside
+        return self._written(chosen), inside
+
+    @functools.cached_property
+    def _written(self) -> Written:
+        return Written(self._decisions.letters, self._known.steps)
 
     @property
     def columns(self) -> tuple[int, ...]:
@@ -224,6 +221,12 @@ class Budget:
                 return None
             sums.append(parts[0])
         return np.array(sums)
+
+
+@functools.lru_cache(maxsize=4)
+def unlimited(blocks: tuple[Block, ...]) -> Budget:
+    """Return a law as a budget that leaves out nothing: costs are zero."""
+    return Budget(blocks, [list(map(_nothing, blocks))], (-math.inf,), (math.inf,))
 
 
 def _nothing(block: Block) -> list[list[Tensor]]:

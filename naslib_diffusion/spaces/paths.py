@@ -97,13 +97,17 @@ class PathBlock:
 
     def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw the values of `n` paths, `n x w`."""
-        states, x = torch.zeros(n, dtype=torch.long), self.letters.new_zeros(n, self.width)
+        states, letters = torch.zeros(n, dtype=torch.long), []
         for step, ends in zip(self.steps, self._shares, strict=True):
             u = torch.rand(n, generator=generator, dtype=torch.double).clamp(max=1 - ROUNDING)
             chosen = torch.searchsorted(ends, states + u, right=True)
-            x += self.letters[step.letters[chosen % len(step.letters)]]
+            letters.append(chosen % len(step.letters))
             states = step.to.flatten()[chosen]
-        return x
+        return self._written(torch.stack(letters, 1))
+
+    @functools.cached_property
+    def _written(self) -> Written:
+        return Written(self.letters, self.steps)
 
     def choose(self, x: Tensor) -> Tensor:
         """Find the path nearest to `B x width`, as places among each step's letters, `B x L`."""
@@ -113,8 +117,7 @@ class PathBlock:
 
     def nearest(self, x: Tensor) -> Tensor:
         """Return the value nearest to each of `B x width`."""
-        letters, own = self.letters.to(x), zip(self.steps, self.choose(x).unbind(1), strict=True)
-        return torch.stack([letters[step.letters[letter]] for step, letter in own]).sum(0)
+        return self._written(self.choose(x)).to(x)
 
     def having(self, fixed: Mapping[int, float], tolerance: float) -> PathBlock | None:
         """Return what is left where coordinates, counted among them, have given values.
@@ -165,6 +168,30 @@ class PathBlock:
         return int(self.steps[-1].to.max()) + 1
 
 
+class Written:
+    """Maps paths to their values: each letter is added where its step has any.
+
+    Args:
+        letters: what each letter adds to coordinates, `M x w`.
+        steps: of the graph.
+    """
+
+    def __init__(self, letters: Tensor, steps: Sequence[Step]) -> None:
+        self._none = letters.new_zeros(letters.shape[1])
+        self._parts = []
+        for step in steps:
+            own = letters[step.letters]
+            columns = own.any(0).nonzero()[:, 0]
+            self._parts.append((columns, own[:, columns]))
+
+    def __call__(self, chosen: Tensor) -> Tensor:
+        """Return the values of paths, given as places among each step's letters, `... x L`."""
+        x = self._none.repeat(*chosen.shape[:-1], 1)
+        for (columns, own), letter in zip(self._parts, chosen.unbind(-1), strict=True):
+            x[..., columns] += own[letter]
+        return x
+
+
 def _reached(steps: Sequence[Step]) -> tuple[Step, ...]:
     """Leave out the states to which no path leads."""
     kept, states = [], torch.tensor([0])
@@ -195,18 +222,28 @@ def best_paths(steps: Sequence[Step], scores: Tensor, count: int) -> tuple[Tenso
     ahead = _values(steps, scores)
     state = torch.zeros(scores.shape[1], 1, dtype=torch.long)
     total = scores.new_zeros(state.shape)
-    chosen = torch.empty(*state.shape, 0, dtype=torch.long)
+    beams, letters = [], []
     for step, value in zip(steps, ahead, strict=True):
         to = step.to[state]  # B x W x A
         reached = total[..., None] + scores[step.letters].mT[:, None]
         hope = (reached + value.mT[rows[..., None], to]).flatten(1)
         best = hope.topk(min(count, hope.shape[1]), dim=1)
-        beam, letter = best.indices // to.shape[2], best.indices % to.shape[2]
+        beams.append(best.indices // to.shape[2])
+        letters.append(best.indices % to.shape[2])
         state = to.flatten(1).gather(1, best.indices)
         total = reached.flatten(1).gather(1, best.indices)
         total = total.masked_fill(best.values == -torch.inf, -torch.inf)
-        chosen = torch.cat([chosen[rows, beam], letter[..., None]], 2)
-    return chosen, total > -torch.inf
+    return _traced(beams, letters), total > -torch.inf
+
+
+def _traced(beams: Sequence[Tensor], letters: Sequence[Tensor]) -> Tensor:
+    """Follow a beam back from its end: which letter was chosen, from where, for each step."""
+    place = torch.arange(beams[-1].shape[1]).expand_as(beams[-1])
+    chosen = []
+    for beam, letter in zip(reversed(beams), reversed(letters), strict=True):
+        chosen.append(letter.gather(1, place))
+        place = beam.gather(1, place)
+    return torch.stack(chosen[::-1], 2)
 
 
 def _values(steps: Sequence[Step], scores: Tensor) -> list[Tensor]:
