@@ -177,19 +177,18 @@ class Written:
     """
 
     def __init__(self, letters: Tensor, steps: Sequence[Step]) -> None:
-        self._none = letters.new_zeros(letters.shape[1])
-        self._parts = []
+        self._letters, self._parts = letters, []
         for step in steps:
             own = letters[step.letters]
             columns = own.any(0).nonzero()[:, 0]
-            self._parts.append((columns, own[:, columns]))
+            self._parts.append((columns, own[:, columns].T.contiguous()))
 
     def __call__(self, chosen: Tensor) -> Tensor:
         """Return the values of paths, given as places among each step's letters, `... x L`."""
-        x = self._none.repeat(*chosen.shape[:-1], 1)
+        x = self._letters.new_zeros(self._letters.shape[1], *chosen.shape[:-1])
         for (columns, own), letter in zip(self._parts, chosen.unbind(-1), strict=True):
-            x[..., columns] += own[letter]
-        return x
+            x[columns] += own[:, letter]
+        return x.movedim(0, -1).contiguous()
 
 
 def _reached(steps: Sequence[Step]) -> tuple[Step, ...]:
