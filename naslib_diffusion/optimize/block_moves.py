@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ class _Group:
     atoms: Tensor
     """`G x K x w`"""
     first: int
+    unions: Sequence[UnionBlock] = ()
+    """The blocks, if all of them are unions."""
 
     @property
     def count(self) -> int:
@@ -44,8 +47,21 @@ class _Group:
         """Squared distances of the blocks of `S x D` to their atoms, `S x G x K`."""
         here = x[:, self.columns]
         cross = torch.einsum("sgw,gkw->sgk", here, self.atoms)
-        squares = here.square().sum(-1, keepdim=True) + self.atoms.square().sum(-1)
-        return (squares - 2 * cross).clamp(min=0)
+        squares = here.square().sum(-1, keepdim=True)
+        return cross.mul_(-2).add_(squares).add_(self.squares).clamp_(min=0)
+
+    @functools.cached_property
+    def squares(self) -> Tensor:
+        """Of the lengths of the atoms, `G x K`."""
+        return self.atoms.square().sum(-1)
+
+    def nearest(self, x: Tensor) -> Tensor:
+        """Return the atoms nearest to the blocks of `S x D`, `S x G x w`."""
+        here = x[:, self.columns]
+        if not self.unions:
+            return self.atoms[torch.arange(len(self.atoms)), self.distances(x).argmin(-1)]
+        own = zip(self.unions, here.unbind(1), strict=True)
+        return torch.stack([union.nearest(part) for union, part in own], 1)
 
 
 class BlockMoves:
@@ -61,7 +77,7 @@ class BlockMoves:
     """
 
     def __init__(self, blocks: Sequence[Block], device: torch.device | str | None = None) -> None:
-        shapes: dict[tuple[int, int], list[AtomBlock]] = {}
+        shapes: dict[tuple[int, int], list[tuple[Block, AtomBlock]]] = {}
         free = []
         for block in blocks:
             if isinstance(block, UniformBlock):
@@ -70,15 +86,17 @@ class BlockMoves:
             if isinstance(block, PathBlock):
                 raise TypeError("the paths of a graph have no moves of their own")
             listed = block.expand() if isinstance(block, UnionBlock) else block
-            shapes.setdefault((len(listed.atoms), listed.width), []).append(listed)
+            shapes.setdefault((len(listed.atoms), listed.width), []).append((block, listed))
         self.continuous = torch.tensor(free, dtype=torch.long, device=device)
         self._groups: list[_Group] = []
         self.count = 0
         for (_, width), members in sorted(shapes.items()):
-            starts = torch.tensor([block.start for block in members])
-            atoms = torch.stack([block.atoms.double() for block in members])
+            starts = torch.tensor([block.start for block, _ in members])
+            atoms = torch.stack([listed.atoms.double() for _, listed in members])
             columns = starts[:, None] + torch.arange(width)
-            group = _Group(columns.to(device), atoms.to(device), self.count)
+            unions = [block for block, _ in members if isinstance(block, UnionBlock)]
+            own = unions if len(unions) == len(members) else ()
+            group = _Group(columns.to(device), atoms.to(device), self.count, own)
             self._groups.append(group)
             self.count += group.count
 
@@ -87,8 +105,7 @@ class BlockMoves:
         x = x.clone()
         x[:, self.continuous] = x[:, self.continuous].clamp(0, 1)
         for group in self._groups:
-            nearest = group.distances(x).argmin(-1)
-            x[:, group.columns] = group.atoms[torch.arange(len(group.atoms)), nearest]
+            x[:, group.columns] = group.nearest(x)
         return x
 
     def gains(self, x: Tensor, gradient: Tensor | None) -> Tensor:
@@ -105,13 +122,13 @@ class BlockMoves:
             else:
                 slope = gradient[:, group.columns]
                 gain = torch.einsum("sgw,gkw->sgk", slope, group.atoms)
-                gain = gain - (slope * x[:, group.columns]).sum(-1, keepdim=True)
+                gain -= (slope * x[:, group.columns]).sum(-1, keepdim=True)
                 silent = (slope == 0).all(-1).all(0)
-                gain = gain.masked_fill(silent[None, :, None], math.inf)
+                gain.masked_fill_(silent[None, :, None], math.inf)
             barred = squares <= SAME
             if group.atoms.shape[1] > MANY_ATOMS and group.columns.shape[1] > 1:
                 barred |= squares > LOCAL + 1e-6
-            parts.append(gain.masked_fill(barred, -math.inf).flatten(1))
+            parts.append(gain.masked_fill_(barred, -math.inf).flatten(1))
         if not parts:
             return x.new_empty(len(x), 0)
         return torch.cat(parts, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Protocol
 
 import torch
@@ -67,8 +68,14 @@ def moves_of(
         return BudgetMoves(space, unlimited(tuple(blocks)), random)
     alone = len(blocks) == 1 and not isinstance(blocks[0], UniformBlock)
     if blocks and not alone and not any(map(_is_vast, blocks)):
-        return BlockMoves(list(map(_ends, blocks)) if to_ends else blocks, device)
+        return _block_moves(tuple(map(_ends, blocks) if to_ends else blocks), device)
     return NeighborMoves(space, random)
+
+
+@functools.lru_cache(maxsize=4)
+def _block_moves(blocks: tuple[Block, ...], device: torch.device | str | None) -> BlockMoves:
+    """Return the moves of a law, made once: they list what unions can be."""
+    return BlockMoves(blocks, device)
 
 
 def _is_vast(block: Block) -> bool:
