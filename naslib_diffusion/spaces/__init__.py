@@ -32,6 +32,7 @@ from naslib_diffusion.spaces.point import Point
 from naslib_diffusion.spaces.product import ProductSpace
 from naslib_diffusion.spaces.samples import Graph, SampleSpace, from_samples
 from naslib_diffusion.spaces.subset import Subset
+from naslib_diffusion.spaces.wiring_network import wire
 
 SPACES: dict[str, Callable[[], Space[Any]]] = {
     "nasbench201": NASBench201,
@@ -78,4 +79,5 @@ __all__ = [
     "When",
     "Wiring",
     "from_samples",
+    "wire",
 ]

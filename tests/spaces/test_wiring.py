@@ -14,7 +14,7 @@ from naslib_diffusion import GuidedGenerator, Search
 from naslib_diffusion.diffusion import ExactDenoiser
 from naslib_diffusion.diffusion.samplers import sample_ancestral
 from naslib_diffusion.diffusion.schedules import karras_sigmas
-from naslib_diffusion.spaces import Budgeted, DeclaredSpace, Maybe, Repeat, When, Wiring
+from naslib_diffusion.spaces import Budgeted, DeclaredSpace, Maybe, Repeat, When, Wiring, wire
 from naslib_diffusion.testing import DenoiserTestCase, SpaceTestCase
 
 FOUR = {"cell": Wiring(nodes=4, edges=5, operations=["conv", "pool"])}
@@ -72,10 +72,10 @@ class TestWithinABudget(SpaceTestCase):
 
     @pytest.fixture
     def space(self):
-        costs = {"cell.operations": {"conv": 5, "pool": 1}, "cell.edges": lambda edge: edge + 0.0}
-        wiring = Wiring(nodes=[3, 4, 5], operations=["conv", "pool"])
+        costs = {"cell.operations": {"conv": 5, "pool": 1}, "cell.edges": float}
+        wiring = Wiring(nodes=[3, 4], operations=["conv", "pool"])
         space = DeclaredSpace({"cell": wiring}, costs={"work": costs})
-        return Budgeted(space, "work", at_least=8, at_most=12)
+        return Budgeted(space, "work", at_least=6, at_most=13)
 
 
 class TestDenoiser(DenoiserTestCase):
@@ -218,8 +218,8 @@ def test_any_sampler_is_led_to_a_wiring():
 
 
 def test_search_finds_the_deepest_and_densest_wiring():
-    """At most nine edges of seven nodes: a chain of convolutions, and three edges beside it."""
-    wiring = Wiring(nodes=[4, 5, 6, 7], edges=9, operations=["conv", "pool", "skip"])
+    """At most seven edges of six nodes: a chain of convolutions, and two edges beside it."""
+    wiring = Wiring(nodes=[4, 5, 6], edges=7, operations=["conv", "pool", "skip"])
     space = DeclaredSpace({"cell": wiring})
 
     def value(arch):
@@ -230,12 +230,11 @@ def test_search_finds_the_deepest_and_densest_wiring():
             depth.append(own + max(depth[i] for i, k in cell["edges"] if k == j))
         return depth[-1] + 0.1 * len(cell["edges"])
 
-    search = Search(space, initial=10, seed=0)
-    for _ in range(25):
+    search = Search(space, initial=8, seed=0)
+    for _ in range(18):
         (arch,) = search.ask()
         search.tell(arch, value(arch))
-    random = [value(a) for a in space.sample(2000, torch.Generator().manual_seed(1))]
-    assert search.best.value == pytest.approx(5.9) > max(random)
+    assert search.best.value == pytest.approx(4.7)
 
 
 def test_guidance_is_followed_to_the_best_wiring():
@@ -244,3 +243,31 @@ def test_guidance_is_followed_to_the_best_wiring():
     archs = GuidedGenerator(space, seed=0).generate(5, lambda x: x @ edges.to(x))
     assert len(archs[0]["cell"]["edges"]) == 7
     assert all(map(space.is_valid, archs))
+
+
+def test_networks_sum_up_what_leads_to_a_node():
+    space = DeclaredSpace(
+        {
+            "cell": Wiring(
+                nodes=[3, 4], operations=["double", "square"], on_edges=["keep", "negate"]
+            )
+        },
+        build={"cell": lambda cell, _: wire(cell, node=_Function, edge=_Function)},
+    )
+    edges = [[0, 1, "keep"], [0, 2, "negate"], [1, 2, "keep"], [1, 3, "negate"], [2, 3, "keep"]]
+    cell = {"operations": ["double", "square"], "edges": edges}
+    network = space.build(space.parse(json.dumps({"cell": cell})))
+    x = torch.rand(2, 3)
+    assert torch.equal(network(x), (2 * x - x).square() - 2 * x)
+    plain = {"edges": [[0, 1], [0, 2], [1, 2]]}
+    assert torch.equal(wire(plain)(x), 2 * x)
+
+
+class _Function(torch.nn.Module):
+    def __init__(self, name):
+        super().__init__()
+        self.name = name
+
+    def forward(self, x):
+        values = {"double": 2 * x, "square": x.square(), "keep": x, "negate": -x}
+        return values[self.name]
