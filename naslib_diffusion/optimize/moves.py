@@ -64,10 +64,11 @@ def moves_of(
     if isinstance(inner, Budgeted):
         return BudgetMoves(space, inner.budget, random)
     blocks = space.blocks or ()
-    if any(isinstance(block, PathBlock) for block in blocks):
+    paths = [block for block in blocks if isinstance(block, PathBlock)]
+    if paths and all(block.exact for block in paths):
         return BudgetMoves(space, unlimited(tuple(blocks)), random)
     alone = len(blocks) == 1 and not isinstance(blocks[0], UniformBlock)
-    if blocks and not alone and not any(map(_is_vast, blocks)):
+    if blocks and not alone and not paths and not any(map(_is_vast, blocks)):
         return _block_moves(tuple(map(_ends, blocks) if to_ends else blocks), device)
     return NeighborMoves(space, random)
 

@@ -245,4 +245,6 @@ def _paths(decisions: Decisions, graph: Spending | None) -> PathBlock:
     assert graph is not None
     start = min(decisions.columns)
     offsets = tuple(column - start for column in decisions.columns)
-    return PathBlock(start, offsets, decisions.letters, graph.steps, decisions.weights)
+    return PathBlock(
+        start, offsets, decisions.letters, graph.steps, decisions.weights, graph.exact
+    )

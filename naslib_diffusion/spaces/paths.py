@@ -67,6 +67,8 @@ class PathBlock:
     weights: Tensor | None = None
     """How likely letters are as against others in their place, `M`: all one unless told, so that
     all paths are as likely."""
+    exact: bool = True
+    """Whether all paths are of the space, and not some up to rounding only."""
 
     @property
     def width(self) -> int:

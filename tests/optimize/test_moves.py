@@ -13,14 +13,17 @@ from naslib_diffusion.optimize.climb import climb
 from naslib_diffusion.optimize.effort import Effort
 from naslib_diffusion.optimize.enumeration import enumerate_blocks
 from naslib_diffusion.optimize.maximize import Maximizer
+from naslib_diffusion.optimize.moves import moves_of
 from naslib_diffusion.optimize.scores import Scores
 from naslib_diffusion.spaces import (
     Categorical,
+    DeclaredSpace,
     Integer,
     MobileNetV3,
     NASBench201,
     ProductSpace,
     Real,
+    Wiring,
 )
 
 MIXED = ProductSpace([Categorical(("a", "b", "c")), Real(0.0, 1.0), Integer(1, 4)])
@@ -184,3 +187,18 @@ def test_maximizer_depends_on_its_seed_only():
         runs.append(Maximizer(space, Effort(starts=0), seed=4)(rugged))
     assert runs[0].archs == runs[1].archs
     assert runs[0].evaluations == runs[1].evaluations
+
+
+def test_moves_of_a_wiring_keep_to_its_rules():
+    space = DeclaredSpace({"cell": Wiring(nodes=[4, 5], edges=6, operations=["a", "b"])})
+    moves = moves_of(space)
+    x = space.encode(space.sample(8, torch.Generator().manual_seed(0)))
+    gradient = torch.randn(x.shape, generator=torch.Generator().manual_seed(1)).double()
+    rows, owners = moves.propose(x, gradient, 8)
+    assert owners.bincount(minlength=8).min() > 8
+    archs = space.decode(rows)
+    assert all(map(space.is_valid, archs))
+    assert torch.equal(space.encode(archs), rows)
+    ends = (gradient @ space.encode(space.sample(4000)).T).amax(1)
+    reached = torch.stack([(rows[owners == i] @ gradient[i]).max() for i in range(8)])
+    assert (reached >= ends - 1e-9).all()  # what is best by the gradient is among them
