@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -82,15 +82,19 @@ class Component(ABC):
         decisions: their numbers, in order.
         size: number of values, or an upper bound of it.
         block: their law; None if it has no closed form here.
+        columns: where they are in an encoding.
+        form: components of equal form differ in their place only.
     """
 
     decisions: tuple[int, ...]
     size: int
     block: Block | None
+    columns: tuple[int, ...]
+    form: Hashable
 
     @abstractmethod
-    def decode(self, x: Tensor, codes: Tensor) -> None:
-        """Write the codes nearest to encodings, `B x D`, into those of all decisions, `B x n`."""
+    def decode(self, x: Tensor) -> Tensor:
+        """Return the codes of its decisions, `B x m`, nearest to its coordinates, `B x w`."""
 
     @abstractmethod
     def terms(self, cost: CostOf) -> list[list[Tensor]]:
@@ -102,26 +106,30 @@ class Loose(Component):
 
     def __init__(self, coding: Coding, members: tuple[int, ...]) -> None:
         self._coding, self.decisions, self.block = coding, members, None
+        self.columns, self.form = coding.columns_of(members), id(self)
         self.size = math.prod(len(coding.rows[d]) - 1 for d in members)
 
-    def decode(self, x: Tensor, codes: Tensor) -> None:
+    def decode(self, x: Tensor) -> Tensor:
         """Decide in order, each decision by itself where those before it let it exist."""
+        codes: dict[int, Tensor] = {}
         for d in self.decisions:
             atoms = self._coding.rows[d][:-1]
-            squares = atoms.square().sum(1) - 2 * x[:, list(self._coding.columns[d])] @ atoms.mT
-            there = _there(self._coding.decisions[d].guards, codes)
-            codes[:, d] = squares.argmin(1).where(there, ABSENT)
+            here = x[:, [self.columns.index(column) for column in self._coding.columns[d]]]
+            squares = atoms.square().sum(1) - 2 * here @ atoms.mT
+            there = _there(self._coding.decisions[d].guards, codes, len(x))
+            codes[d] = squares.argmin(1).where(there, ABSENT)
+        return torch.stack([codes[d] for d in self.decisions], 1)
 
     def terms(self, cost: CostOf) -> list[list[Tensor]]:
         """Raise ValueError: there is no block."""
         raise ValueError("there is no block to which costs could be put")
 
 
-def _there(guards: Guards, codes: Tensor) -> Tensor:
-    """Whether guards hold, by the codes of all decisions, `B x n` to `B`."""
-    there = torch.ones(len(codes), dtype=torch.bool)
+def _there(guards: Guards, codes: Mapping[int, Tensor], count: int) -> Tensor:
+    """Whether guards hold, by the codes of decisions, `B` each, to `B`."""
+    there = torch.ones(count, dtype=torch.bool)
     for number, allowed in guards.items():
-        there &= torch.isin(codes[:, number], torch.tensor(sorted(allowed)))
+        there &= torch.isin(codes[number], torch.tensor(sorted(allowed)))
     return there
 
 

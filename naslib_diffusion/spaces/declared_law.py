@@ -56,6 +56,10 @@ class Law:
         self.columns, self.rows, self.width = coding.columns, coding.rows, coding.width
         self.components = [_component(coding, members, wirings) for members in sets]
         self.wirings = wirings
+        forms: dict[Hashable, list[Component]] = {}
+        for component in self.components:
+            forms.setdefault(component.form, []).append(component)
+        self._alike = list(forms.values())
 
     @functools.cached_property
     def size(self) -> int | None:
@@ -68,10 +72,8 @@ class Law:
     def _forms(self, component: Component) -> int:
         if not isinstance(component.block, PathBlock) or component.size > LISTED:
             return component.size
-        x = torch.zeros(component.size, self.width, dtype=torch.double)
-        x[:, list(component.block.columns)] = component.block.values()
-        codes = torch.full((len(x), len(self.decisions)), ABSENT)
-        component.decode(x, codes)
+        codes = torch.full((component.size, len(self.decisions)), ABSENT)
+        codes[:, list(component.decisions)] = component.decode(component.block.values())
         return len({self.form(own) for own in codes.tolist()})
 
     def form(self, codes: Sequence[Any]) -> Hashable:
@@ -116,8 +118,12 @@ class Law:
     def decode(self, x: Tensor) -> list[tuple[Any, ...]]:
         """Return the codes of all decisions nearest to `B x D`, in double precision."""
         codes = torch.full((len(x), len(self.decisions)), ABSENT)
-        for component in self.components:
-            component.decode(x, codes)
+        for alike in self._alike:  # those of one form at once
+            own = alike[0].decode(torch.cat([x[:, list(c.columns)] for c in alike]))
+            for component, part in zip(
+                alike, own.view(len(alike), len(x), own.shape[1]), strict=True
+            ):
+                codes[:, list(component.decisions)] = part
         found = codes.numpy().tolist()
         if not self.numbers:
             return list(map(tuple, found))

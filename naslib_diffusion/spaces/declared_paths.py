@@ -63,12 +63,12 @@ class Paths(Component):
             None if bool((likely == 1).all()) else likely,
         )
         self.size = self._paths.count
+        self.columns, self.form = columns, id(self)
 
-    def decode(self, x: Tensor, codes: Tensor) -> None:
+    def decode(self, x: Tensor) -> Tensor:
         """Find the nearest path."""
-        chosen = self._paths.choose(x[:, list(self._paths.columns)])
-        for d, own, letter in zip(self.decisions, self._codes, chosen.T, strict=True):
-            codes[:, d] = own[letter]
+        steps = zip(self._codes, self._paths.choose(x).unbind(1), strict=True)
+        return torch.stack([codes[letter] for codes, letter in steps], 1)
 
     def terms(self, cost: CostOf) -> list[list[Tensor]]:
         """Return what each letter of each step costs."""

@@ -58,16 +58,27 @@ class Union(Component):
         self._union = UnionBlock(start, factors, parts)
         alone = len(factors) == 1 and factors[0].weights is None
         self.block = AtomBlock(start, factors[0].atoms) if alone else self._union
+        self.columns = self._union.columns
+        self._places = [[members.index(d) for d in choice.decisions] for choice in choices]
+        values = [
+            (f.columns, _bytes(f.atoms), _bytes(c.codes))
+            for f, c in zip(factors, choices, strict=True)
+        ]
+        self.form = parts, tuple(values), tuple(map(tuple, self._places))
         self._has = torch.zeros(len(parts), len(choices), dtype=torch.bool)
         for i, part in enumerate(parts):
             self._has[i, list(part)] = True
 
-    def decode(self, x: Tensor, codes: Tensor) -> None:
+    def decode(self, x: Tensor) -> Tensor:
         """Find the nearest value of the union."""
-        own, atoms = self._union.choose(x[:, list(self._union.columns)])
-        for choice, chosen, has in zip(self._choices, atoms, self._has.T, strict=True):
+        own, atoms = self._union.choose(x)
+        codes = torch.empty(len(x), len(self.decisions), dtype=torch.long)
+        for choice, places, chosen, has in zip(
+            self._choices, self._places, atoms, self._has.T, strict=True
+        ):
             rows = has[own].nonzero()
-            codes[rows, list(choice.decisions)] = choice.codes[chosen[rows[:, 0]]]
+            codes[rows, places] = choice.codes[chosen[rows[:, 0]]]
+        return codes
 
     def terms(self, cost: CostOf) -> list[list[Tensor]]:
         """Return what each atom of each factor of each part costs."""
@@ -76,6 +87,10 @@ class Union(Component):
             for c in self._choices
         ]
         return [[own[i] for i in part] for part in self._parts]
+
+
+def _bytes(values: Tensor) -> tuple[object, ...]:
+    return tuple(values.shape), values.numpy().tobytes()
 
 
 def _factor(coding: Coding, choice: Choice, start: int) -> Factor:
