@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from naslib_diffusion.report.figures import legend_above
 from naslib_diffusion.report.svg import COLORS, explain, new_figure, style, to_svg
 
 WIDTH = 2.0
@@ -76,7 +77,7 @@ def foresight(points: Sequence[Foreseen], label: str, name: str = "foresight") -
         axes.set_ylim(low - 2 * room, high + 2 * room)
         axes.set_xlabel(f"observed {label}")
         axes.set_ylabel("predicted")
-        axes.legend(loc="upper left")
+        legend_above(axes, 2)
         return to_svg(figure, name)
 
 

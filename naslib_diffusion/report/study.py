@@ -143,7 +143,7 @@ def _progress(study: Study) -> str:
     best = sign * np.maximum.accumulate(sign * values)
     with style("trials"):
         figure, axes = new_figure()
-        look = {"s": 18, "lw": 0, "alpha": 0.6, "color": COLORS["space"], "label": "trial"}
+        look = {"s": 18, "lw": 0, "alpha": 0.7, "color": COLORS["muted"], "label": "trial"}
         explain(axes.scatter(numbers, values, **look), _tips(trials))
         axes.step(numbers, best, where="post", color=COLORS["accent"], label="best so far")
         low, high = np.quantile(values, [0.1, 1.0] if sign > 0 else [0.0, 0.9])
@@ -160,7 +160,7 @@ def _front(study: Study, best: Sequence[StudyTrial]) -> str:
     with style("front"):
         figure, axes = new_figure()
         x, y = zip(*(t.values for t in study.finished()), strict=True)
-        look = {"s": 18, "lw": 0, "alpha": 0.6, "color": COLORS["space"], "label": "trial"}
+        look = {"s": 18, "lw": 0, "alpha": 0.7, "color": COLORS["muted"], "label": "trial"}
         explain(axes.scatter(x, y, **look), _tips(study.finished()))
         x, y = zip(*(t.values for t in best), strict=True)
         axes.plot(x, y, lw=1, color=COLORS["accent"])
