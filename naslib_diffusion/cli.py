@@ -16,6 +16,7 @@ from naslib_diffusion.commands.compare import compare
 from naslib_diffusion.commands.data import data
 from naslib_diffusion.commands.errors import Interrupted, UserError
 from naslib_diffusion.commands.generate import generate
+from naslib_diffusion.commands.groups import Group
 from naslib_diffusion.commands.naslib import naslib
 from naslib_diffusion.commands.report import report
 from naslib_diffusion.commands.search import search
@@ -30,6 +31,7 @@ INTERRUPTED = 130
 
 
 @click.group(
+    cls=Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     invoke_without_command=True,
     epilog="`naslib-diffusion COMMAND --help` explains each command, with examples.",
@@ -37,29 +39,24 @@ INTERRUPTED = 130
 @click.version_option(__version__, prog_name="naslib-diffusion")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Guided diffusion over neural architectures.
+    """Search for neural architectures by generating good ones: guided diffusion.
 
     \b
     Find a good NAS-Bench-201 cell for CIFAR-100 with 50 evaluations:
       naslib-diffusion search
     Generate 1,000 cells guided by 50 measurements of your own table:
       naslib-diffusion generate -n 1000 --table FILE.csv --objective COLUMN
+    Find and train a network for a folder of images:
+      naslib-diffusion transfer --data FOLDER --out runs/images
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
-cli.add_command(search)
-cli.add_command(generate)
-cli.add_command(train)
-cli.add_command(naslib)
-cli.add_command(transfer)
-cli.add_command(zero_cost)
-cli.add_command(compare)
-cli.add_command(report)
-cli.add_command(bench)
-cli.add_command(data)
-cli.add_command(cite)
+for _command in (
+    search, generate, transfer, naslib, compare, report, train, zero_cost, data, bench, cite,
+):  # fmt: skip
+    cli.add_command(_command)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The blocks of README.md and docs/ run, print what they say, and quote messages that exist.
+"""The blocks of README.md and docs/ run, and print what they say.
 
 The Python blocks of a page run one after the other, as one module, and its console blocks with
 them. Names that a page leaves to its reader come from `READERS`; what takes long is made shorter
@@ -175,7 +175,7 @@ def test_the_page_tests_its_space_by_the_suite():
     assert TestStacks.space.__wrapped__(None).size == 9 + 27 + 81 - (4 + 8 + 16)
 
 
-# --- commands and messages ----------------------------------------------------------------------
+# --- commands ----------------------------------------------------------------------
 
 
 def commands(text: str) -> list[list[str]]:
@@ -206,25 +206,6 @@ def named(command: click.Command, words: list[str]) -> tuple[click.Command | Non
         assert found is not None, f"there is no command {words[0]}"
         command, words = found, words[1:]
     return command, words
-
-
-def messages() -> str:
-    """Return all text in the code but docstrings; what is filled in is missing."""
-    found = []
-    for path in (*(ROOT / "naslib_diffusion").rglob("*.py"), *(ROOT / "plugins").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.append(node.value)
-    return "\n".join(found)
-
-
-def test_troubleshooting_quotes_messages_that_exist():
-    text, known = TEXTS["docs/troubleshooting.md"], messages()
-    quoted = re.findall(r"^### `(.*)`$", text, re.MULTILINE)
-    assert len(quoted) > 40
-    for message in quoted:
-        parts = [part.strip() for part in message.split("…")]
-        assert all(part in known for part in parts if len(part) > 3), message
 
 
 # --- where Python is started --------------------------------------------------------------------

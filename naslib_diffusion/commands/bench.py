@@ -75,4 +75,4 @@ class _Measurements(click.Group):
 
 @click.group(cls=_Measurements)
 def bench() -> None:
-    """Measure: reproduce a figure or table of this project or of the paper."""
+    """Measure: reproduce the figures and tables of this project, and of the paper."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from naslib_diffusion.commands.errors import UserError
+from naslib_diffusion.commands.groups import Group
 from naslib_diffusion.commands.output import say
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 FILE = "nasbench201.csv.gz"
 
 
-@click.group()
+@click.group(cls=Group)
 def data() -> None:
-    """Write tables of measured architectures from what you can download, or have."""
+    """Write tables of measured architectures, from files that you have or can download."""
 
 
 @data.command()

@@ -14,6 +14,7 @@ from naslib_diffusion.commands.errors import UserError
 from naslib_diffusion.commands.options import (
     POSITIVE,
     SEED,
+    Whole,
     budgeted,
     make_space,
     make_table,
@@ -61,7 +62,7 @@ class _Fit:
 @click.option(
     "--observe",
     metavar="N",
-    type=click.IntRange(1, MAX_OBSERVED),
+    type=Whole(1, MAX_OBSERVED),
     default=50,
     show_default=True,
     help="To how many random rows of the table to fit the surrogate; a smaller table is used "

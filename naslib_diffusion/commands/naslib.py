@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from naslib_diffusion.commands.errors import Interrupted, UserError
 from naslib_diffusion.commands.output import say
 
 FILE = click.Path(path_type=Path)
+UNKNOWN = -1
+"""NASLib's accuracy of what no table knows."""
 
 
 @click.command(
@@ -67,7 +70,8 @@ def naslib(
         def progress(done: int, total: int, best: float) -> None:
             nonlocal bar
             if bar is None:
-                bar = closing.enter_context(tqdm(desc="epochs", disable=quiet))
+                hidden = quiet or not sys.stderr.isatty()
+                bar = closing.enter_context(tqdm(desc="epochs", disable=hidden))
             bar.total, bar.n = total, done
             bar.set_postfix_str("" if math.isnan(best) else f"validation {best:.4g}")
 
@@ -85,7 +89,8 @@ def naslib(
 
 
 def _show(outcome: Any) -> None:
-    result = "" if outcome.result is None else f", evaluated {outcome.result:.4g}"
+    known = outcome.result is not None and outcome.result != UNKNOWN
+    result = f", evaluated {outcome.result:.4g}" if known else ""
     say(
         f"{outcome.epochs} epochs: validation {outcome.validation:.4g}{result}\n"
         f"architecture {outcome.architecture}\n"

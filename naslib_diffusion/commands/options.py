@@ -21,11 +21,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 STRATEGIES = ("guided", "enumerate", "auto", "random", "mutation", "mutation+random")
 """Those of `naslib_diffusion.search`, which takes long to import."""
-POSITIVE = click.IntRange(min=1)
+
+
+class Whole(click.IntRange):
+    """A whole number within a range."""
+
+    name = "whole number"  # in messages
+
+
+POSITIVE = Whole(min=1)
 
 
 class Finite(click.FloatRange):
     """A number within a range; NaN, which is neither below nor above anything, is refused."""
+
+    name = "number"  # in messages
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -51,7 +61,7 @@ def check_device(context: click.Context, parameter: click.Parameter, value: str)
     return value
 
 
-SEED = click.IntRange(min=0, max=2**31 - 1)
+SEED = Whole(min=0, max=2**31 - 1)
 """Range of seeds; room for 2**31 more, counted up from the first."""
 
 # of the commands that run searches

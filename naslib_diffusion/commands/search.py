@@ -9,6 +9,7 @@ import click
 
 from naslib_diffusion.commands.options import (
     POSITIVE,
+    Whole,
     batch_option,
     quiet_option,
     resume_option,
@@ -35,7 +36,7 @@ from naslib_diffusion.commands.table_run import check_priors, run_search
 @click.option(
     "--initial",
     metavar="N",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     help="How many random architectures each seed evaluates at the start.  [default: 10, or 0 "
     "with --prior]",
 )

@@ -255,11 +255,11 @@ def _announce(job: _Job, folder: RunFolder) -> None:
         say(f"{table.objective}: {table.remarks()}")
     reason = describe(table)
     if reason:
-        say(f"--distinct {settings.distinct}: {reason}")
+        say(f"{reason} (--distinct {settings.distinct})")
     if settings.seeds_agree:
         say(
-            "with a prior, without random evaluations and without noise all seeds ask the same"
-            + (": one is run" if settings.seeds == 1 else "; --seeds 1 is enough")
+            "with a prior, nothing is random: every seed would evaluate the same architectures, "
+            + ("so that one is run" if settings.seeds == 1 else "so that --seeds 1 is enough")
         )
 
 

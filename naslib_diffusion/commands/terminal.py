@@ -65,12 +65,11 @@ def console() -> Console:
 
 
 def print_results(results: Results, folder: RunFolder) -> None:
-    """Print a line per seed, and where the report is."""
+    """Print a line per seed, the best architecture, and where the report is."""
     out, table = console(), results.table
     grid = RichTable(title=f"{shown(table.name)}: {shown(table.objective)}", title_justify="left")
-    for heading in ("seed", "best", "gap", "rank", "found at"):
+    for heading in ("seed", "best found", "gap to the best there is", "rank", "evaluations to it"):
         grid.add_column(heading, justify="right")
-    grid.add_column("architecture", overflow="fold")
     for seed in results.seeds:
         grid.add_row(
             str(seed.seed),
@@ -78,8 +77,8 @@ def print_results(results: Results, folder: RunFolder) -> None:
             "0" if seed.gap <= 0 else f"{seed.gap:.3g}",
             f"{seed.rank:,} of {len(table):,}",
             str(seed.steps_to_best),
-            shown(seed.best.arch),
             style="bold green" if seed is results.winner else "",
         )
     out.print(grid)
+    out.print(f"best: {shown(results.winner.best.arch)}", soft_wrap=True)  # whole, to be copied
     out.print(f"[bold cyan]report: {shown(str(folder.report))}[/]", soft_wrap=True)

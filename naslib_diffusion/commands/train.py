@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from naslib_diffusion.commands.errors import Interrupted, UserError
-from naslib_diffusion.commands.options import POSITIVE, SEED, Finite, check_device, make_space
+from naslib_diffusion.commands.options import (
+    POSITIVE,
+    SEED,
+    Finite,
+    Whole,
+    check_device,
+    make_space,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -117,7 +124,7 @@ class _Job:
 @click.option(
     "--measure",
     metavar="N",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     default=10_000,
     show_default=True,
     help="Samples to judge the network by in the end; 0 for none.",

@@ -11,6 +11,7 @@ from naslib_diffusion.commands.errors import UserError
 from naslib_diffusion.commands.options import (
     POSITIVE,
     Finite,
+    Whole,
     batch_option,
     check_device,
     quiet_option,
@@ -59,7 +60,7 @@ def image_options(command: Any) -> Any:
             "subfolders. Each proposed cell is trained on them. cifar10:FOLDER, cifar100:FOLDER, "
             "aircraft:FOLDER and pets:FOLDER are data sets that torchvision keeps in FOLDER.",
         ),
-        click.option("--size", metavar="N", type=click.IntRange(4, 512),
+        click.option("--size", metavar="N", type=Whole(4, 512),
                      help="Scale images to N x N.  [default: their own size, 8 to 32]"),
         click.option("--holdout", type=Finite(0, 0.9, min_open=True), default=0.2,
                      help="Share of the images of each class that is held out to measure "
@@ -72,7 +73,7 @@ def image_options(command: Any) -> Any:
         click.option("--epochs", metavar="N", type=POSITIVE,
                      help="Epochs for which each proposed cell is trained.  [default: by "
                      "--preset]"),
-        click.option("--batch-size", metavar="N", type=click.IntRange(2),
+        click.option("--batch-size", metavar="N", type=Whole(2),
                      help="Images in one step of training.  [default: by the number of images, "
                      "16 to 256]"),
         click.option("--lr", type=Finite(0, min_open=True), default=0.1,
@@ -81,16 +82,16 @@ def image_options(command: Any) -> Any:
                      help="Momentum of the gradient descent that trains.", **number),
         click.option("--weight-decay", type=Finite(0), default=5e-4,
                      help="How strongly training pulls weights towards zero.", **number),
-        click.option("--channels", metavar="N", type=click.IntRange(1, 1024),
+        click.option("--channels", metavar="N", type=Whole(1, 1024),
                      help="Channels of the first of the network's three stages.  [default: by "
                      "--preset]"),
-        click.option("--cells", metavar="N", type=click.IntRange(1, 50),
+        click.option("--cells", metavar="N", type=Whole(1, 50),
                      help="Copies of the cell in each of the network's stages.  [default: by "
                      "--preset]"),
         click.option("--flip/--no-flip", default=None,
                      help="Mirror training images at random, or never.  [default: where the "
                      "images allow it]"),
-        click.option("--crop", metavar="N", type=click.IntRange(0, 64),
+        click.option("--crop", metavar="N", type=Whole(0, 64),
                      help="Shift images at random, by so many pixels at most.  [default: an "
                      "eighth of the size, none below 16 pixels]"),
         click.option("--threads", metavar="N", type=POSITIVE,
@@ -132,7 +133,7 @@ def image_options(command: Any) -> Any:
 @click.option(
     "--initial",
     metavar="N",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     default=0,
     show_default=True,
     help="How many random architectures each seed evaluates before the prior proposes any.",

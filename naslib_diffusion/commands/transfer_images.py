@@ -257,7 +257,7 @@ def _finish(
 
     from naslib_diffusion.report.images import render_image_report
     from naslib_diffusion.runtime.files import write_atomically
-    from naslib_diffusion.transfer.diagnostics import diagnose, read_losses
+    from naslib_diffusion.transfer.diagnostics import diagnose, read_courses
     from naslib_diffusion.transfer.image_search import summarise
     from naslib_diffusion.transfer.training import load_cell
 
@@ -269,7 +269,7 @@ def _finish(
     write_atomically(run.summary, json.dumps(summary, indent=2) + "\n")
     if summary["best"] is None:
         raise UserError("every training diverged; try a smaller --lr")
-    write_atomically(run.report, render_image_report(summary, trials, read_losses(run.losses)))
+    write_atomically(run.report, render_image_report(summary, trials, read_courses(run.losses)))
     try:
         for kind in export:
             load_cell(run.best).export(run.path / f"best.{kind}")

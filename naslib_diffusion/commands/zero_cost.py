@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from naslib_diffusion.commands.errors import Interrupted, UserError
-from naslib_diffusion.commands.options import POSITIVE, SEED, make_space, quiet_option
+from naslib_diffusion.commands.options import POSITIVE, SEED, Whole, make_space, quiet_option
 from naslib_diffusion.commands.output import say
 
 
@@ -27,7 +27,7 @@ from naslib_diffusion.commands.output import say
 @click.option(
     "--count",
     metavar="N",
-    type=click.IntRange(min=10),
+    type=Whole(min=10),
     default=1000,
     show_default=True,
     help="How many untrained networks to score.",
@@ -35,7 +35,7 @@ from naslib_diffusion.commands.output import say
 @click.option(
     "--batch-size",
     metavar="N",
-    type=click.IntRange(2, 1024),
+    type=Whole(2, 1024),
     default=32,
     show_default=True,
     help="How many images of noise each network is shown.",
@@ -43,7 +43,7 @@ from naslib_diffusion.commands.output import say
 @click.option(
     "--size",
     metavar="N",
-    type=click.IntRange(4, 512),
+    type=Whole(4, 512),
     default=16,
     show_default=True,
     help="Height and width of the images of noise.",

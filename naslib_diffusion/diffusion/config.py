@@ -22,10 +22,10 @@ class NetworkConfig:
     """The architecture of a score network.
 
     Args:
-        width: features per node.
-        depth: transformer blocks.
-        heads: attention heads; divides the width.
-        expansion: hidden units of the blocks' perceptrons, in widths.
+        width: number of features of each node.
+        depth: number of transformer blocks.
+        heads: number of attention heads, which has to divide the width.
+        expansion: number of hidden units of the blocks' perceptrons, in units of the width.
         positional: whether nodes are told apart by their position (Eq. 4).
         directed: whether attention sees the direction of edges (Eq. 5). Without it and without
             positions, the network is equivariant to permutations, as those for undirected graphs.
@@ -59,15 +59,16 @@ class TrainConfig:
     """How a score network is trained.
 
     Args:
-        steps: optimiser steps.
-        minutes: stop after so long, if `steps` are not done by then; the learning rate falls
-            accordingly, so that the result depends on the machine.
-        batch_size: architectures per step and process.
-        learning_rate: the largest, after the warm-up and before the cosine decay.
-        warmup: steps of linear warm-up.
-        weight_decay: of AdamW.
-        ema: decay of the average of the weights, which is what comes out.
-        clip: largest norm of the gradient.
+        steps: number of steps of the optimiser.
+        minutes: training stops after so long if `steps` are not done by then. The learning rate
+            falls accordingly, so that the result depends on the machine. By default there is no
+            such limit.
+        batch_size: number of architectures in a step of each process.
+        learning_rate: the largest learning rate, after the warm-up and before the cosine decay.
+        warmup: number of steps during which the learning rate rises linearly.
+        weight_decay: the weight decay of AdamW.
+        ema: decay of the moving average of the weights, which is the result of the training.
+        clip: the largest norm of the gradient; longer ones are shortened.
         sigma_min: smallest noise level. The default range covers the levels of `karras_sigmas`
             with a margin.
         sigma_max: largest noise level.
@@ -75,9 +76,9 @@ class TrainConfig:
             (Table 1), cut off at the range. The default is where choices are made: with less
             noise they are as good as known, with more noise everything is open.
         sigma_spread: standard deviation of the logarithm of noise levels.
-        seed: of weights, architectures and noise. On the CPU, it fixes all that comes out.
+        seed: determines weights, architectures and noise, and so the whole result on the CPU.
         precision: "32", or "bf16" for mixed precision on a GPU.
-        save_every: steps between saved states.
+        save_every: number of steps between two saved states.
     """
 
     steps: int = 2000

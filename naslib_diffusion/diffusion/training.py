@@ -124,16 +124,17 @@ def train(
     """Train a score network for the uniform law over a space, or the law that samples follow.
 
     Args:
-        space: gives the encoding, and architectures unless there are `samples`.
+        space: the space, which gives the encoding, and the architectures unless there are
+            `samples`.
         config: how to train.
-        network: what to train.
-        samples: architectures of the space, to be learned with their frequencies.
-        state: file from which the training can be resumed, and in the end its result read again;
-            none is written unless told.
-        resume: go on from `state`. The result is that of an uninterrupted training, bit for bit on
-            the CPU.
-        processes: where to run; this process on the CPU unless told.
-        callback: is told of each step.
+        network: the configuration of the network.
+        samples: architectures of the space. The network learns how often each of them occurs.
+        state: a file from which the training can be resumed, and from which its result can be
+            read again at the end. By default none is written.
+        resume: whether to go on from `state`. The result is that of an uninterrupted training, on
+            the CPU bit for bit.
+        processes: where to run. The default is this process, on the CPU.
+        callback: called after each step.
 
     Raises:
         ValueError: if the encodings are no graphs, or there is nothing (fitting) to resume.

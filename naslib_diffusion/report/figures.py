@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from naslib_diffusion.report.scales import Floats, StretchedAxis, formatter
-from naslib_diffusion.report.svg import COLORS, new_figure, style, to_svg
-from naslib_diffusion.runs import Results
+from naslib_diffusion.report.svg import COLORS, explain, new_figure, style, to_svg
+from naslib_diffusion.runs import Evaluation, Results
 from naslib_diffusion.tables import Table
 
 MAX_LABEL = 30
@@ -71,14 +71,14 @@ def distribution(results: Results) -> str:
         figure, axes = new_figure()
         table = results.table
         axis = StretchedAxis.of(table)
-        random, guided = _by_phase(results)
+        random, guided = ([results.value(t) for t in part] for part in _by_phase(results))
         low = float(np.quantile(axis(table.values), 0.005))
-        low = min([low, *axis([v for _, v in random + guided])])
+        low = min([low, *axis(random + guided)])
         bins = np.linspace(low, float(axis(table.optimum)) + 1e-9, 33)
         groups = [
             ("whole table", table.values, "space", 0.55),
-            ("random start", np.array([v for _, v in random]), "random", 0.0),
-            (_proposed(results), np.array([v for _, v in guided]), "accent", 0.3),
+            ("random start", np.array(random), "random", 0.0),
+            (_proposed(results), np.array(guided), "accent", 0.3),
         ]
         for label, values, color, alpha in groups:
             if len(values):
@@ -107,17 +107,21 @@ def evaluations(results: Results) -> str:
         figure, axes = new_figure()
         table = results.table
         axis = StretchedAxis.of(table)
-        random, guided = _by_phase(results)
-        positions = axis([v for _, v in random + guided])
-        for label, points, color in (
+        write, random, guided = formatter(table), *_by_phase(results)
+        positions = axis([results.value(t) for t in random + guided])
+        for label, trials, color in (
             ("random start", random, "random"),
             (_proposed(results), guided, "accent"),
         ):
-            if points:
-                steps, values = zip(*points, strict=True)
-                axes.scatter(
-                    steps, axis(values), s=20, color=COLORS[color], alpha=0.65, lw=0, label=label
-                )
+            if trials:
+                values = [results.value(t) for t in trials]
+                points = axes.scatter(
+                    [t.step for t in trials], axis(values),
+                    s=20, color=COLORS[color], alpha=0.65, lw=0, label=label,
+                )  # fmt: skip
+                pairs = zip(trials, values, strict=True)
+                explain(points, [f"{write(v)} at {t.step} of seed {t.seed}: {t.arch}"
+                                 for t, v in pairs])  # fmt: skip
         best = float(axis(table.optimum))
         low = float(positions.min())
         axes.axhline(best, color=COLORS["optimum"], lw=1.4, ls=(0, (4, 3)))
@@ -210,11 +214,10 @@ def _floor(table: Table[Any], gaps: Floats) -> float:
     return float(positive.min()) / 2.5 if len(positive) else 0.1
 
 
-def _by_phase(results: Results) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
-    """Return (step, value) of the random start, and of what came after it."""
-    initial = results.settings.initial
-    points = [(t.step, results.value(t)) for t in results.trials]
-    return [p for p in points if p[0] <= initial], [p for p in points if p[0] > initial]
+def _by_phase(results: Results) -> tuple[list[Evaluation], list[Evaluation]]:
+    """Return the evaluations of the random start, and those that came after it."""
+    initial, trials = results.settings.initial, results.trials
+    return [t for t in trials if t.step <= initial], [t for t in trials if t.step > initial]
 
 
 def _proposed(results: Results) -> str:

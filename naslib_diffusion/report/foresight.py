@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from naslib_diffusion.report.svg import COLORS, new_figure, style, to_svg
+from naslib_diffusion.report.figures import legend_above
+from naslib_diffusion.report.svg import COLORS, explain, new_figure, style, to_svg
 
 WIDTH = 2.0
 """Half the width of an interval, in standard deviations: it should hold 95 % of what comes."""
@@ -18,16 +19,21 @@ EDGE = 0.05
 
 @dataclass(frozen=True)
 class Foreseen:
-    """An evaluation: what came out, and what had been predicted, in the same unit."""
+    """An evaluation: what came out, and what had been predicted, in the same unit; and of what."""
 
     observed: float
     mean: float
     deviation: float
+    name: str
 
     @property
     def held(self) -> bool:
         """Whether what came out lies in the interval."""
         return abs(self.observed - self.mean) <= WIDTH * self.deviation
+
+    def __str__(self) -> str:
+        interval = f"{self.mean:.5g} ± {WIDTH * self.deviation:.2g}"
+        return f"predicted {interval}, observed {self.observed:.5g}: {self.name}"
 
 
 def sentence(points: Sequence[Foreseen]) -> str:
@@ -60,22 +66,18 @@ def foresight(points: Sequence[Foreseen], label: str, name: str = "foresight") -
         ):
             some = [p for p in points if p.held == held]
             if some:
+                x, y = [p.observed for p in some], [p.mean for p in some]
+                look = {"color": COLORS[color], "alpha": 0.7}
                 axes.errorbar(
-                    [p.observed for p in some],
-                    [p.mean for p in some],
-                    yerr=[WIDTH * p.deviation for p in some],
-                    fmt="o",
-                    color=COLORS[color],
-                    alpha=0.7,
-                    ms=4,
-                    lw=1,
-                    label=f"{text} ({len(some)})",
+                    x, y, yerr=[WIDTH * p.deviation for p in some], fmt="none", lw=1, **look
                 )
+                dots = axes.scatter(x, y, s=18, lw=0, label=f"{text} ({len(some)})", **look)
+                explain(dots, list(map(str, some)))
         axes.set_xlim(low, high)
         axes.set_ylim(low - 2 * room, high + 2 * room)
         axes.set_xlabel(f"observed {label}")
         axes.set_ylabel("predicted")
-        axes.legend(loc="upper left")
+        legend_above(axes, 2)
         return to_svg(figure, name)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from naslib_diffusion.report.figures import legend_above
 from naslib_diffusion.report.svg import COLORS, HEIGHT, new_figure, style, to_svg
 
 MAX_NAME = 12
@@ -40,7 +41,7 @@ def loss_curves(losses: Mapping[int, Sequence[float]], best: int, name: str = "l
         axes.set_ylim(bottom=0)
         axes.set_xlabel("epoch")
         axes.set_ylabel("loss")
-        axes.legend(loc="upper right")
+        legend_above(axes, 2)
         return to_svg(figure, name)
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 import statistics
 from collections.abc import Iterator
-from importlib import metadata
 from typing import Any
 
 from markupsafe import Markup
@@ -54,7 +52,6 @@ def render_report(results: Results, out: str) -> str:
         top=results.top(TOP),
         settings=_settings(results),
         command=results.settings.command(out),
-        versions=_versions(),
     )
 
 
@@ -114,7 +111,7 @@ def _charts(results: Results) -> list[tuple[str, str, Markup]]:
         ("Every evaluation", "of every seed, in order", figures.evaluations),
     ]
     drawn = [(title, text, Markup(draw(results))) for title, text, draw in charts]
-    points = [Foreseen(t.value, f.mean, f.deviation) for t, f in results.foreseen()]
+    points = [Foreseen(t.value, f.mean, f.deviation, t.arch) for t, f in results.foreseen()]
     if points:
         svg = foresight(points, figures.short_name(results.table))
         drawn.append(("Predicted and observed", sentence(points), Markup(svg)))
@@ -145,9 +142,3 @@ def _settings(results: Results) -> list[tuple[str, str]]:
         if name not in skipped and value is not None
     ]
     return listed
-
-
-def _versions() -> str:
-    packages = ("naslib-diffusion", "torch", "gpytorch", "numpy")
-    found = [f"{name} {metadata.version(name)}" for name in packages]
-    return ", ".join([*found, f"Python {platform.python_version()}"])

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from naslib_diffusion.report.figures import legend_above
 from naslib_diffusion.report.foresight import Foreseen, foresight, sentence
-from naslib_diffusion.report.svg import COLORS, new_figure, style, to_svg
+from naslib_diffusion.report.svg import COLORS, explain, new_figure, style, to_svg
 from naslib_diffusion.report.templating import render_page
 from naslib_diffusion.tables import Direction
 
@@ -50,6 +50,11 @@ class StudyTrial:
     def text(self) -> str:
         """The parameters as JSON."""
         return json.dumps(dict(self.params), default=str)
+
+    @property
+    def name(self) -> str:
+        """Its number and parameters."""
+        return f"trial {self.number} {self.text}"
 
 
 @dataclass(frozen=True)
@@ -114,13 +119,20 @@ def _charts(study: Study, best: Sequence[StudyTrial]) -> list[Chart]:
         )
     for i, name in enumerate(study.objectives):
         points = [
-            Foreseen(t.values[i], *t.predictions[i]) for t in study.finished() if t.predictions
+            Foreseen(t.values[i], *t.predictions[i], t.name)
+            for t in study.finished()
+            if t.predictions
         ]
         if points:
             svg = Markup(foresight(points, name[:30], f"foresight-{i}"))
             title = "Predicted and observed" + (f": {name}" if len(study.objectives) > 1 else "")
             charts.append((title, sentence(points), svg))
     return charts
+
+
+def _tips(trials: Sequence[StudyTrial]) -> list[str]:
+    """Return what is shown where the pointer rests on the point of a trial."""
+    return [f"{', '.join(f'{v:.6g}' for v in t.values)}: {t.name}" for t in trials]
 
 
 def _progress(study: Study) -> str:
@@ -131,7 +143,8 @@ def _progress(study: Study) -> str:
     best = sign * np.maximum.accumulate(sign * values)
     with style("trials"):
         figure, axes = new_figure()
-        axes.scatter(numbers, values, s=18, lw=0, alpha=0.6, color=COLORS["space"], label="trial")
+        look = {"s": 18, "lw": 0, "alpha": 0.7, "color": COLORS["muted"], "label": "trial"}
+        explain(axes.scatter(numbers, values, **look), _tips(trials))
         axes.step(numbers, best, where="post", color=COLORS["accent"], label="best so far")
         low, high = np.quantile(values, [0.1, 1.0] if sign > 0 else [0.0, 0.9])
         room = 0.08 * (high - low) or abs(high) or 1.0
@@ -147,9 +160,12 @@ def _front(study: Study, best: Sequence[StudyTrial]) -> str:
     with style("front"):
         figure, axes = new_figure()
         x, y = zip(*(t.values for t in study.finished()), strict=True)
-        axes.scatter(x, y, s=18, lw=0, alpha=0.6, color=COLORS["space"], label="trial")
+        look = {"s": 18, "lw": 0, "alpha": 0.7, "color": COLORS["muted"], "label": "trial"}
+        explain(axes.scatter(x, y, **look), _tips(study.finished()))
         x, y = zip(*(t.values for t in best), strict=True)
-        axes.plot(x, y, "o-", ms=5, lw=1, color=COLORS["accent"], label=f"front ({len(best)})")
+        axes.plot(x, y, lw=1, color=COLORS["accent"])
+        dots = axes.scatter(x, y, s=25, color=COLORS["accent"], label=f"front ({len(best)})")
+        explain(dots, _tips(best))
         axes.set_xlabel(f"{study.objectives[0][:30]}, {study.directions[0]}")
         axes.set_ylabel(f"{study.objectives[1][:30]}, {study.directions[1]}")
         legend_above(axes, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from naslib_diffusion.runtime.extras import require
@@ -58,6 +59,10 @@ _STYLE: dict[str, Any] = {
     "lines.solid_capstyle": "round",
 }
 
+_TIP = "tip:"
+_LINK = re.compile(rf"""<a xlink:href=(["']){_TIP}(.*?)\1[^>]*>(.*?)</a>""", re.DOTALL)
+"""How `explain` marks a text, and a point with it: what is escaped in a link is so in a title."""
+
 WIDTH, HEIGHT = 6.0, 3.9
 """Size of a figure in inches of 72 pixels; narrow, so that it is legible on a phone."""
 
@@ -72,6 +77,11 @@ def new_figure() -> tuple[Figure, Any]:
     """Return a figure and its axes, without any global state."""
     figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
     return figure, figure.subplots()
+
+
+def explain(points: Any, texts: Sequence[str]) -> None:
+    """Show a text where the pointer rests on a point of a scatter plot, one for each point."""
+    points.set_urls([f"{_TIP}{text}" for text in texts])  # matplotlib knows links, and no titles
 
 
 def to_svg(figure: Figure, name: str) -> str:
@@ -91,6 +101,7 @@ def to_svg(figure: Figure, name: str) -> str:
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", text)
+    text = _LINK.sub(r"<g><title>\2</title>\3</g>", text)
     for color, stand_in in COLORS.items():
         text = text.replace(stand_in, f"var(--{color})")
     return text.strip()

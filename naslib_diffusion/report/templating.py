@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import platform
+from importlib import metadata
 
 import jinja2
 from markupsafe import Markup
@@ -31,10 +33,21 @@ def render_page(template: str, **values: object) -> str:
     script = Markup(environment.get_template("script.js").render())
     return (
         environment.get_template(template).render(
-            style=style, script=script, policy=_policy(script), terms=TERMS, **values
+            style=style,
+            script=script,
+            policy=_policy(script),
+            terms=TERMS,
+            versions=_versions(),
+            **values,
         )
         + "\n"
     )
+
+
+def _versions() -> str:
+    packages = ("naslib-diffusion", "torch", "gpytorch", "numpy")
+    found = [f"{name} {metadata.version(name)}" for name in packages]
+    return ", ".join([*found, f"Python {platform.python_version()}"])
 
 
 def _policy(script: str) -> str:
@@ -52,8 +65,10 @@ TERMS = {
     "earliest": "After how many evaluations it was found first.",
     "found at": "After how many evaluations the best value was found.",
     "gap": "How far the best value that was found is from the best of the table.",
+    "parameters": "How many weights the network has.",
     "predicted": "What the model expected of it before it was evaluated.",
     "rank": "Its place among all rows of the table; 1 is the best.",
+    "seconds": "How long it took.",
     "seed": "The number from which all random decisions of a search follow.",
     "seeds": "In how many of the searches it was found.",
     "table's best at": "After how many evaluations nothing in the table was better.",

@@ -48,9 +48,9 @@ def describe(table: Table[Any]) -> str:
     """Say in a few words what counts as one architecture and why; empty if nothing is merged."""
     share = f"{100 * disagreement(table):.2g} % of the variance of {table.objective}"
     if equality(table) == "exact":
-        return f"isomorphic architectures count as different; they make {share}"
+        return f"isomorphic architectures count as different: {share} is between them"
     if len(table) > table.distinct:
-        return f"isomorphic architectures count as one; they make {share}"
+        return f"isomorphic architectures count as one: only {share} is between them"
     return ""
 
 

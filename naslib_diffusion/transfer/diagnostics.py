@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +14,13 @@ from naslib_diffusion.runtime.threads import learning
 from naslib_diffusion.transfer.image_set import ImageSet
 from naslib_diffusion.transfer.training import TrainedCell
 
-COLUMNS = ("step", "epoch", "loss")
+COLUMNS = ("step", "epoch", "loss", "seconds")
 PART = 512
 """Images that are classified at once."""
 
 
 class LossLog(Closing):
-    """Appends the mean loss of each epoch of each training; a context manager.
+    """Appends the mean loss of each epoch of each training, and its time; a context manager.
 
     As `PredictionLog`, the file goes with the report: a damaged one begins anew.
     """
@@ -27,17 +28,30 @@ class LossLog(Closing):
     def __init__(self, path: Path) -> None:
         self._rows = RowLog.expendable(path, [COLUMNS])
 
-    def append(self, step: int, epoch: int, loss: float) -> None:
-        """Write the loss of an epoch (from 1) of the training number `step`."""
-        self._rows.append((step, epoch, f"{loss:.6g}"))
+    def append(self, step: int, epoch: int, loss: float, seconds: float) -> None:
+        """Write the loss of an epoch (from 1) of the training number `step`, and its time."""
+        self._rows.append((step, epoch, f"{loss:.6g}", f"{seconds:.3g}"))
 
     def close(self) -> None:
         """Close the file."""
         self._rows.close()
 
 
-def read_losses(path: Path) -> dict[int, list[float]]:
-    """Return the losses of each training by its number, in order; what is damaged is left out.
+@dataclass(frozen=True)
+class Course:
+    """How a training went.
+
+    Attributes:
+        losses: the mean loss of each epoch, in order.
+        seconds: that all epochs took together.
+    """
+
+    losses: list[float]
+    seconds: float
+
+
+def read_courses(path: Path) -> dict[int, Course]:
+    """Return how each training went, by its number; what is damaged is left out.
 
     An epoch that a kill made run twice counts once.
     """
@@ -45,13 +59,18 @@ def read_losses(path: Path) -> dict[int, list[float]]:
         rows = read_rows(path, [COLUMNS])
     except ValueError:
         return {}
-    found: dict[int, dict[int, float]] = {}
-    for step, epoch, loss in rows:
+    found: dict[int, dict[int, tuple[float, float]]] = {}
+    for step, epoch, loss, seconds in rows:
         try:
-            found.setdefault(int(step), {})[int(epoch)] = float(loss)
+            found.setdefault(int(step), {})[int(epoch)] = float(loss), float(seconds)
         except ValueError:
             continue
-    return {step: [own[epoch] for epoch in sorted(own)] for step, own in sorted(found.items())}
+    return {step: _course(own) for step, own in sorted(found.items())}
+
+
+def _course(epochs: Mapping[int, tuple[float, float]]) -> Course:
+    losses = [epochs[epoch][0] for epoch in sorted(epochs)]
+    return Course(losses, sum(seconds for _, seconds in epochs.values()))
 
 
 @dataclass(frozen=True)

@@ -143,9 +143,12 @@ def search_images(
     with TrialLog(run.trials) as log, LossLog(run.losses) as losses:
         for step in range(len(done) + 1, settings.budget + 1):
             (cell,) = search.ask()
+            clock = time.perf_counter()
 
             def after(epoch: int, loss: float, step: int = step) -> None:
-                losses.append(step, epoch, loss)
+                nonlocal clock
+                clock, before = time.perf_counter(), clock
+                losses.append(step, epoch, loss, clock - before)
                 if epoch_done is not None:
                     epoch_done(epoch, loss)
 

@@ -53,7 +53,10 @@ class Optimizers(Mapping[str, Any]):
         try:
             return kind(self._config, **extra)
         except AttributeError as error:  # of fvcore's config nodes
-            raise ConfigError(f"optimizer {name!r} needs a key that is missing: {error}") from None
+            raise ConfigError(
+                f"optimizer {name!r} needs a key that is missing: search.{error}; "
+                "plugins/naslib/configs/bananas.yaml has all keys of NASLib's optimizers"
+            ) from None
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names."""

@@ -162,6 +162,8 @@ def test_help_version_and_a_quick_start(run):
     code, text, _ = run()
     assert code == 0
     assert "naslib-diffusion search" in text
+    assert "from files that you have or can download." in " ".join(text.split())  # in full
+    assert run("search", "--budget", "x")[2].endswith("'x' is not a valid whole number.\n")
     for command in ("search", "generate"):
         code, text, _ = run(command, "--help")
         assert code == 0
@@ -514,7 +516,8 @@ def test_the_table_decides_what_counts_as_one(run, table, tmp_path):
     table.write_text("\n".join(["arch,acc", *lines]) + "\n")
     code, text, _ = run(*search_args(table, tmp_path / "a"))
     assert code == 0
-    assert "--distinct exact: isomorphic architectures count as different" in text
+    assert "isomorphic architectures count as different: " in text
+    assert "(--distinct exact)" in text
     assert f"{len(CELLS)} distinct" in text
     summary = json.loads((tmp_path / "a" / "summary.json").read_text())
     assert summary["table"]["distinct"] == summary["table"]["rows"] == len(CELLS)

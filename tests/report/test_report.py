@@ -73,6 +73,13 @@ def test_figures_take_the_colours_of_the_page():
     assert "prefers-color-scheme: dark" in page
 
 
+def test_each_evaluation_says_what_it_is_where_the_pointer_rests():
+    found = results(cell_table())
+    page = check(render_report(found, "x"))
+    for trial in found.trials:
+        assert f"at {trial.step} of seed {trial.seed}: {trial.arch}" in page.text
+
+
 def test_hostile_strings_are_escaped_everywhere():
     choices = (HOSTILE, "b", "c", "d")
     space = ProductSpace([Categorical(choices, name=HOSTILE + str(i)) for i in range(3)])
@@ -85,6 +92,7 @@ def test_hostile_strings_are_escaped_everywhere():
     assert page.count("<script") == checker.tags.count("script") == 1
     assert HOSTILE in checker.text
     assert str(points[0])[:20] in checker.text
+    assert page.count("<title>") > 30  # of the page, and of points that hold the same strings
 
 
 def test_tables_that_are_degenerate():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from naslib_diffusion.spaces import NASBench201
-from naslib_diffusion.transfer.diagnostics import LossLog, diagnose, read_losses
+from naslib_diffusion.transfer.diagnostics import Course, LossLog, diagnose, read_courses
 from naslib_diffusion.transfer.image_set import ImageSet
 from naslib_diffusion.transfer.recipe import Recipe
 from naslib_diffusion.transfer.training import train_cell
@@ -22,29 +22,33 @@ def images(classes=("dark", "bright"), n=40):
 def test_losses_are_kept_and_an_epoch_that_ran_twice_counts_once(tmp_path):
     path = tmp_path / "losses.csv"
     with LossLog(path) as log:
-        log.append(1, 1, 2.0)
-        log.append(1, 2, 1.5)
-        log.append(2, 1, 3.0)
+        log.append(1, 1, 2.0, 10.0)
+        log.append(1, 2, 1.5, 9.5)
+        log.append(2, 1, 3.0, 7.0)
     with LossLog(path) as log:  # killed after the epoch, before its checkpoint
-        log.append(2, 1, 3.0)
-        log.append(2, 2, float("nan"))
-    found = read_losses(path)
-    assert found[1] == [2.0, 1.5]
-    assert found[2] == [3.0, pytest.approx(float("nan"), nan_ok=True)]
+        log.append(2, 1, 3.0, 8.0)
+        log.append(2, 2, float("nan"), 0.25)
+    found = read_courses(path)
+    assert found[1] == Course([2.0, 1.5], 19.5)
+    assert found[2].losses == [3.0, pytest.approx(float("nan"), nan_ok=True)]
+    assert found[2].seconds == 8.25
 
 
-@pytest.mark.parametrize("content", ["", "nonsense\n1,2\n", "step,epoch,loss\n1,2\n3,4,5,6\n"])
+@pytest.mark.parametrize(
+    "content",
+    ["", "nonsense\n1,2\n", "step,epoch,loss\n1,1,2\n", "step,epoch,loss,seconds\n1,2\n3,4,5\n"],
+)
 def test_a_damaged_file_begins_anew(tmp_path, content):
     path = tmp_path / "losses.csv"
     path.write_text(content)
-    assert read_losses(path) == {}
+    assert read_courses(path) == {}
     with LossLog(path) as log:
-        log.append(1, 1, 0.5)
-    assert read_losses(path) == {1: [0.5]}
+        log.append(1, 1, 0.5, 2.0)
+    assert read_courses(path) == {1: Course([0.5], 2.0)}
 
 
 def test_there_is_no_file_yet(tmp_path):
-    assert read_losses(tmp_path / "losses.csv") == {}
+    assert read_courses(tmp_path / "losses.csv") == {}
 
 
 def test_confusions_and_accuracy_are_of_one_network():

@@ -1,6 +1,6 @@
 "use strict";
-// Sorts tables by a click on a heading, hides curves, and copies architectures. The page is whole
-// without it.
+// Sorts tables by a click on a heading, enlarges figures, hides curves, and copies architectures.
+// The page is whole without it.
 function key(cell) {
   const text = (cell.dataset.sort ?? cell.textContent).trim();
   const number = Number(text.replace(/[,%]/g, ""));
@@ -29,6 +29,15 @@ for (const table of document.querySelectorAll("table.sortable")) {
     heading.append(button);
   });
 }
+for (const figure of document.querySelectorAll(".figure")) {
+  const button = document.createElement("button");
+  button.className = "chip zoom";
+  button.textContent = "enlarge";
+  button.addEventListener("click", () => {
+    button.textContent = figure.classList.toggle("large") ? "reduce" : "enlarge";
+  });
+  figure.prepend(button);
+}
 for (const button of document.querySelectorAll("[data-method]")) {
   button.addEventListener("click", () => {
     const shown = button.getAttribute("aria-pressed") !== "true";
@@ -40,7 +49,7 @@ for (const button of document.querySelectorAll("[data-method]")) {
 }
 for (const arch of document.querySelectorAll(".arch")) {
   const button = document.createElement("button");
-  button.className = "copy";
+  button.className = "chip";
   button.textContent = "copy";
   button.addEventListener("click", async () => {
     const code = arch.querySelector("code");
