@@ -31,8 +31,9 @@ from naslib_diffusion.transfer.task_kernel import TaskKernelSurrogate
 from naslib_diffusion.transfer.training import train_cell
 
 RANDOM = "random"
-PRIORS = ("cells", "images", "both")
-"""What ships for cells; what is learned from other sources of images; `transfer --data`'s own."""
+PRIORS = ("cells", "zero-cost", "images", "both")
+"""What ships for cells; the same beside what untrained networks tell; what is learned from other
+sources of images; `transfer --data`'s own: the first and the third."""
 
 
 def image_set(source: str, per_class: int, size: int | None, folder: Path, seed: int) -> ImageSet:
@@ -72,7 +73,8 @@ def one_seed(
     train, valid = rest.split(0.25, seed)
     recipe = recipe_for(train, preset, seed=seed, given=given)
     cells = load_priors(["tasks"], space)
-    priors: dict[str, Sequence[Prior]] = {"cells": cells}
+    both = load_priors(["tasks", "zero-cost"], space)
+    priors: dict[str, Sequence[Prior]] = {"cells": cells, "zero-cost": both}
     if learned is not None:
         images = learned.for_data(describe(train.images, train.labels, image_encoder(), seed=seed))
         priors |= {"images": (images,), "both": (*cells, images)}

@@ -225,6 +225,14 @@ def test_shipped_graph_prior_proposes_good_architectures():
     assert (table.values > table[first]).mean() < 0.02
 
 
+def test_shipped_graph_prior_is_about_as_sure_of_all_architectures():
+    space = NASBenchGraph()
+    x = space.encode(space.sample(200, torch.Generator().manual_seed(0)))
+    with torch.no_grad():
+        deviations = MetaSurrogate.load("default", space).surrogate().posterior(x)[1]
+    assert deviations.max() < 1.5 * deviations.min()
+
+
 def test_shipped_prior_works_in_a_subset():
     cells = SPACE.sample(50, torch.Generator().manual_seed(0))
     space = Subset(SPACE, list(dict.fromkeys(cells)))
