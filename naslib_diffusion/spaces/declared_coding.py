@@ -121,8 +121,8 @@ class Loose(Component):
         return torch.stack([codes[d] for d in self.decisions], 1)
 
     def terms(self, cost: CostOf) -> list[list[Tensor]]:
-        """Raise ValueError: there is no block."""
-        raise ValueError("there is no block to which costs could be put")
+        """Raise NotImplementedError: a space with loose decisions has no blocks to give costs."""
+        raise NotImplementedError
 
 
 def _there(guards: Guards, codes: Mapping[int, Tensor], count: int) -> Tensor:
