@@ -99,6 +99,7 @@ class _Job:
 )
 @click.option(
     "--device",
+    metavar="DEVICE",
     callback=check_device,
     default="cpu",
     show_default=True,

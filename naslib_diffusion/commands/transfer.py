@@ -96,8 +96,8 @@ def image_options(command: Any) -> Any:
                      "eighth of the size, none below 16 pixels]"),
         click.option("--threads", metavar="N", type=POSITIVE,
                      help="CPU threads.  [default: as many as make a timed step faster]"),
-        click.option("--device", callback=check_device, default="cpu", show_default=True,
-                     help="Where networks are trained: cpu or cuda."),
+        click.option("--device", metavar="DEVICE", callback=check_device, default="cpu",
+                     show_default=True, help="Where networks are trained: cpu or cuda."),
         click.option("--export", type=click.Choice(["onnx", "pt"]), multiple=True,
                      help="Export the best network: ONNX or TorchScript."),
     ]  # fmt: skip
