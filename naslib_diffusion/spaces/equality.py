@@ -84,6 +84,13 @@ def members(space: Space[A]) -> Sequence[A] | None:
     return space.archs if isinstance(space, Subset) else None
 
 
+def has_similarity(space: Space[Any]) -> bool:
+    """Whether `space` is a list with a similarity of its own."""
+    if isinstance(space, Exact):
+        return has_similarity(space.space)
+    return isinstance(space, Subset) and space.places is not None
+
+
 def structure(space: Space[Any]) -> Space[Any]:
     """Return the space of the architectures, without regard to equality, subset and budget."""
     return structure(space.space) if isinstance(space, Exact | Subset | Budgeted) else space

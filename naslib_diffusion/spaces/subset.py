@@ -24,9 +24,18 @@ class Subset(View[A]):
     Args:
         space: the whole space.
         archs: distinct valid architectures. Several may share a canonical form.
+        similarity: how alike they are, `n x n`, symmetric, such as a kernel matrix of your own:
+            what surrogates go by, in place of the features of `space`. Negative eigenvalues count
+            as zero.
+
+    Raises:
+        ValueError: if the list is empty, has duplicates or architectures that are not of `space`,
+            or the similarity is not symmetric, finite and of that size.
     """
 
-    def __init__(self, space: Space[A], archs: Sequence[A]) -> None:
+    def __init__(
+        self, space: Space[A], archs: Sequence[A], similarity: Tensor | None = None
+    ) -> None:
         super().__init__(space)
         self.archs = tuple(archs)
         if not self.archs:
@@ -45,6 +54,7 @@ class Subset(View[A]):
         self._encodings = _encode_all(space, self.archs)
         self._squares = torch.cat([part.square().sum(-1) for part in self._parts()])
         self.blocks: Sequence[Block] = (AtomBlock(0, self._encodings),)
+        self.places = None if similarity is None else _places(similarity, len(self.archs))
 
     def __iter__(self) -> Iterator[A]:
         """Iterate over the list."""
@@ -92,6 +102,17 @@ class Subset(View[A]):
         order = self._nearest(self.encode([arch]).flatten(1), _NEAREST + 1)[0].tolist()
         return [self.archs[i] for i in order if self.archs[i] != arch][:_NEAREST]
 
+    def features(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return the features of `space`; with a similarity, where the nearest members lie by it.
+
+        These places are points, `B x n`, whose inner products are the similarity.
+        """
+        if self.places is None:
+            return self.space.features(x)
+        flat = x.detach().flatten(1)
+        rows = torch.cat([self._nearest(part, 1)[:, 0] for part in torch.split(flat, _CHUNK)])
+        return (self.places[rows].to(x),)
+
     def _nearest(self, x: Tensor, count: int) -> Tensor:
         """Return the indices of the members nearest to encodings, `B x count`, nearest first."""
         x = x.to("cpu", self._squares.dtype)
@@ -112,6 +133,18 @@ class Subset(View[A]):
         """Yield the encodings of members, `_MEMBERS x D` at a time, bytes in single precision."""
         for part in torch.split(self._encodings, _MEMBERS):
             yield part if part.is_floating_point() else part.float()
+
+
+def _places(similarity: Tensor, count: int) -> Tensor:
+    """Return points, `n x n`, whose inner products are the similarity of `count` members."""
+    matrix = torch.as_tensor(similarity, dtype=torch.double, device="cpu")
+    if matrix.shape != (count, count):
+        raise ValueError(f"similarity must be {count} x {count}, not {tuple(matrix.shape)}")
+    if not bool(matrix.isfinite().all()) or not torch.allclose(matrix, matrix.mT):
+        raise ValueError("similarity must be symmetric and finite")
+    values, vectors = torch.linalg.eigh(matrix)
+    places: Tensor = vectors * values.clamp(min=0).sqrt()
+    return places
 
 
 def _smallest(distances: Tensor, count: int) -> Tensor:

@@ -1,8 +1,13 @@
+import math
+
+import optuna
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from naslib_diffusion.plugins.optuna import suggest
 
+from naslib_diffusion import DiffusionNAGSampler, Search
 from naslib_diffusion.spaces import Integer, NASBench201, Point, ProductSpace, Real, Subset
 from naslib_diffusion.testing import SpaceTestCase
 
@@ -112,3 +117,58 @@ def test_names_and_blocks():
 def test_wrong_members(archs, reason):
     with pytest.raises(ValueError, match=reason):
         Subset(ProductSpace.categorical([3]), archs)
+
+
+def hidden_pool(similar):
+    """Return a list whose order says nothing, and values that follow a hidden place of each."""
+    count = 300
+    random = torch.Generator().manual_seed(0)
+    hidden = torch.rand(count, 3, generator=random, dtype=torch.double)
+    kernel = (-torch.cdist(hidden, hidden).square()).exp()
+    names = Subset(
+        ProductSpace.categorical([count]),
+        [Point((i,)) for i in range(count)],
+        similarity=kernel if similar else None,
+    )
+    return names, dict(zip(names, (hidden - 0.4).square().sum(1).tolist(), strict=True))
+
+
+@pytest.mark.parametrize("distinct", ["isomorphic", "exact"])
+def test_search_goes_by_a_similarity(distinct):
+    pool, values = hidden_pool(True)
+    search = Search(pool, direction="minimize", initial=6, seed=0, distinct=distinct)
+    for _ in range(25):
+        (arch,) = search.ask()
+        search.tell([arch], [values[arch]])
+    assert search.best.value == min(values.values())
+
+
+def test_sampler_goes_by_a_similarity():
+    pool, values = hidden_pool(True)
+    sampler = DiffusionNAGSampler(seed=0, n_startup_trials=6, space=pool)
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(lambda trial: values[suggest(trial, pool)], n_trials=25)
+    assert study.best_value == min(values.values())
+
+
+def test_places_have_the_similarity_as_inner_products():
+    pool, _ = hidden_pool(True)
+    (places,) = pool.features(pool.encode(list(pool)))
+    hidden, _ = hidden_pool(False)
+    assert len(hidden.features(hidden.encode(list(hidden)))[0][0]) == 300
+    products = places @ places.mT
+    torch.testing.assert_close(products.diagonal(), torch.ones(300).double())
+    assert (products - products.mT).abs().max() == 0
+
+
+@pytest.mark.parametrize(
+    ("similarity", "reason"),
+    [
+        (torch.eye(2), "similarity must be 3 x 3, not \\(2, 2\\)"),
+        (torch.tensor([[1.0, 2, 0], [0, 1, 0], [0, 0, 1]]), "must be symmetric and finite"),
+        (torch.full((3, 3), math.nan), "must be symmetric and finite"),
+    ],
+)
+def test_a_similarity_that_is_none(similarity, reason):
+    with pytest.raises(ValueError, match=reason):
+        Subset(ProductSpace.categorical([3]), [Point((i,)) for i in range(3)], similarity)
