@@ -19,7 +19,7 @@ from naslib_diffusion.spaces.base import (
     count_values,
     values_of,
 )
-from naslib_diffusion.spaces.equality import members
+from naslib_diffusion.spaces.equality import pool_of
 
 A = TypeVar("A", bound=Hashable)
 
@@ -56,7 +56,7 @@ def catalogue(space: Space[A]) -> Catalogue[A]:
     """
     if id(space) not in _catalogues:
         firsts: dict[Hashable, A] = {}
-        for arch in _listed(space):
+        for arch in _all_valid(space):
             firsts.setdefault(space.canonical(arch), arch)
         rows = {key: i for i, key in enumerate(firsts)}
         archs = list(firsts.values())
@@ -67,15 +67,15 @@ def catalogue(space: Space[A]) -> Catalogue[A]:
 
 def is_enumerable(space: Space[Any]) -> bool:
     """Whether `catalogue` can list a space."""
-    listed = members(space)
-    if listed is not None:
-        return len(listed) <= MEMBERS
+    pool = pool_of(space)
+    if pool is not None:
+        return len(pool) <= MEMBERS
     blocks = space.blocks or ()
     count = count_encodings(blocks) if blocks else None
     return count is not None and count <= LISTED
 
 
-def _listed(space: Space[A]) -> Sequence[A]:
+def _all_valid(space: Space[A]) -> Sequence[A]:
     """Return all valid architectures of a space."""
     if not is_enumerable(space):
         raise ValueError(
@@ -83,9 +83,9 @@ def _listed(space: Space[A]) -> Sequence[A]:
             f"{LISTED:,} encodings can be, and lists of at most {MEMBERS:,} architectures; "
             f"'guided' searches any space"
         )
-    listed = members(space)
-    if listed is not None:
-        return listed
+    pool = pool_of(space)
+    if pool is not None:
+        return pool.archs
     x = enumerate_blocks(space.blocks or (), LISTED)
     assert x is not None
     return list(filter(space.is_valid, space.decode(x.view(-1, *space.shape))))

@@ -20,7 +20,7 @@ from naslib_diffusion.optimize.enumeration import catalogue, is_enumerable
 from naslib_diffusion.optimize.generator import STEPS, GuidedGenerator
 from naslib_diffusion.optimize.maximize import Maximizer
 from naslib_diffusion.optimize.pool import SpaceExhausted
-from naslib_diffusion.spaces.equality import members
+from naslib_diffusion.spaces.equality import pool_of
 
 A = TypeVar("A", bound=Hashable)
 
@@ -133,7 +133,7 @@ class GuidedStrategy:
             steps = self.steps or STEPS
             own = GuidedGenerator(space, denoiser, device, seed, steps=steps, scale=self.scale)
             return available(own, request.n, request.acquisition, known=request.known)
-        if members(space) is not None and is_enumerable(space):
+        if pool_of(space) is not None and is_enumerable(space):
             return EnumerateStrategy().propose(generator, request)
         effort = replace(Effort.of(space), samples=request.n, starts=self.polish, **BRIEFLY)
         escapes = max(ESCAPED // max(count_moves(space.blocks or ()), 1), 1)

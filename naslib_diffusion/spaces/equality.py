@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from typing import Any, Literal, get_args
 
 import torch
@@ -77,18 +77,11 @@ def whole(space: Space[Any]) -> Space[Any]:
     return whole(space.space) if isinstance(space, Subset) else space
 
 
-def members(space: Space[A]) -> Sequence[A] | None:
-    """Return the list that a subset is, under whatever equality; None of other spaces."""
+def pool_of(space: Space[A]) -> Subset[A] | None:
+    """Return the list that a space is, under whatever equality; None of other spaces."""
     if isinstance(space, Exact):
-        return members(space.space)
-    return space.archs if isinstance(space, Subset) else None
-
-
-def has_similarity(space: Space[Any]) -> bool:
-    """Whether `space` is a list with a similarity of its own."""
-    if isinstance(space, Exact):
-        return has_similarity(space.space)
-    return isinstance(space, Subset) and space.places is not None
+        return pool_of(space.space)
+    return space if isinstance(space, Subset) else None
 
 
 def structure(space: Space[Any]) -> Space[Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.spaces.budgeted import Budgeted
-from naslib_diffusion.spaces.equality import has_similarity, whole
+from naslib_diffusion.spaces.equality import pool_of, whole
 from naslib_diffusion.surrogates.acquisition import (
     IndependentThompson,
     LogExpectedImprovement,
@@ -55,7 +55,7 @@ def make_surrogate(name: str, space: Space[Any]) -> Surrogate:
 
 def gaussian_process(space: Space[Any]) -> GaussianProcess | ProductGaussianProcess:
     """Return a new Gaussian process that fits the space."""
-    own = whole(space)
-    if has_similarity(space) or not is_product(own):
+    own, pool = whole(space), pool_of(space)
+    if (pool is not None and pool.places is not None) or not is_product(own):
         return GaussianProcess(space)
     return ProductGaussianProcess(own)
