@@ -13,6 +13,7 @@ from torch import Tensor
 from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.surrogates.correlation import Correlation
+from naslib_diffusion.surrogates.once import once
 from naslib_diffusion.surrogates.posterior import LEAST_VARIANCE
 from naslib_diffusion.surrogates.thinning import thin
 
@@ -186,7 +187,7 @@ class AdaptedSurrogate:
 
     def _describe(self, x: Tensor) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
         """Return mean and deviation of the belief, and embeddings."""
-        mean, deviation = self.belief.belief(x)
+        mean, deviation = once(self.belief.belief, x)
         return mean, deviation, self.correlation.embed(x)
 
     def _covary(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.surrogates.base import Surrogate
+from naslib_diffusion.surrogates.once import features
 from naslib_diffusion.surrogates.posterior import RBF, Radial, squared_distances
 
 
@@ -33,7 +34,7 @@ class Correlation:
         """Return the mean of one RBF for each group of a space's features."""
 
         def embed(x: Tensor) -> list[Tensor]:
-            groups = zip(space.features(x), lengths, strict=True)
+            groups = zip(features(space, x), lengths, strict=True)
             return [group / length for group, length in groups]
 
         return Correlation(embed, (1 / len(lengths),) * len(lengths))

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from naslib_diffusion.spaces.base import LinearizedFeatures, Space
 from naslib_diffusion.surrogates.correlation import Correlation
+from naslib_diffusion.surrogates.once import features
 from naslib_diffusion.surrogates.posterior import (
     RBF,
     Posterior,
@@ -78,7 +79,7 @@ class GaussianProcess:
         """Return a copy that takes `x` (`B x *shape`) as observed at its posterior mean."""
         groups = [
             torch.cat([a, b.detach()])
-            for a, b in zip(self._groups, self.space.features(x), strict=True)
+            for a, b in zip(self._groups, features(self.space, x), strict=True)
         ]
         targets = torch.cat([self._targets, self.posterior(x)[0].detach()])
         return copy.copy(self)._condition(groups, targets)
@@ -93,7 +94,7 @@ class GaussianProcess:
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of the latent function (`B` each)."""
-        return self._posterior(self._scaled(self.space.features(x)))
+        return self._posterior(self._scaled(features(self.space, x)))
 
     @property
     def noise(self) -> float:
@@ -102,7 +103,7 @@ class GaussianProcess:
 
     def joint(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean, `B`, and the covariance, `B x B`, of the latent function."""
-        return self._posterior.joint(self._scaled(self.space.features(x)))
+        return self._posterior.joint(self._scaled(features(self.space, x)))
 
     def linearize(self, x: Tensor) -> tuple[Tensor, Tensor, Pullback] | None:
         """Return mean, deviation and their gradients; None if the space gives none of features.

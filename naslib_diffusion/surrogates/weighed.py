@@ -14,6 +14,7 @@ from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.surrogates.adapted import AdaptedSurrogate, Belief, mixed
 from naslib_diffusion.surrogates.base import Surrogate, noise_of
 from naslib_diffusion.surrogates.correlation import Correlation
+from naslib_diffusion.surrogates.once import once, sharing
 
 NONE, ALONE = 0.1, 0.02
 """What is expected beforehand: that no belief holds, and that one does where their mean does not.
@@ -35,7 +36,7 @@ class Mean:
 
     def belief(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map encodings (`B x *shape`) to mean and relative deviation, `B` each."""
-        told = [belief.belief(x) for belief in self.beliefs]
+        told = [once(belief.belief, x) for belief in self.beliefs]
         return torch.stack([t[0] for t in told]).mean(0), torch.stack([t[1] for t in told]).mean(0)
 
 
@@ -95,7 +96,8 @@ class WeighedSurrogate:
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of the latent function (`B` each)."""
-        told = [own.posterior(x) for own in self._predictors]
+        with sharing():
+            told = [own.posterior(x) for own in self._predictors]
         means = torch.stack([mean for mean, _ in told])
         variances = torch.stack([deviation.square() for _, deviation in told])
         return mixed(self._weights.to(means), means, variances)

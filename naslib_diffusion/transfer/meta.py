@@ -19,6 +19,7 @@ from naslib_diffusion.runtime.files import parse_header, read_tensors, write_ato
 from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.spaces.equality import structure
 from naslib_diffusion.surrogates.adapted import AdaptedSurrogate, Residual
+from naslib_diffusion.surrogates.once import features
 
 FORMAT = 1
 KEY = "naslib_diffusion_prior"
@@ -89,7 +90,7 @@ class MetaSurrogate(nn.Module):
 
     def belief(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map encodings (`B x *shape`) to mean and relative deviation, `B` each."""
-        return self._read(torch.cat(self.space.features(x), -1))
+        return self._read(torch.cat(features(self.space, x), -1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the mean, `B`: what a search that knows nothing else expects."""

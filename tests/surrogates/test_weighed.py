@@ -107,3 +107,33 @@ def test_which_priors_are_weighed_and_how():
     assert isinstance(weighed(Count(3), lambda x: x[:, 1, 2]), WeighedSurrogate)
     assert isinstance(weighed(lambda x: x[:, 1, 2]), InformedSurrogate)
     assert isinstance(weighed(), GaussianProcess)
+
+
+def test_one_evaluation_looks_at_an_encoding_once(monkeypatch):
+    beliefs = [Count(3), Count(4), Count(1)]
+    told = []
+
+    def counted(own):
+        belief = own.belief
+        return lambda x: told.append(own) or belief(x)
+
+    for own in beliefs:
+        monkeypatch.setattr(own, "belief", counted(own))
+    described, features = [], SPACE.features
+    surrogate = weighed(*beliefs).fit(X[:6], Count(3)(X[:6]))
+    monkeypatch.setattr(SPACE, "features", lambda x: described.append(x) or features(x))
+    told.clear()
+    surrogate.posterior(X)
+    assert sorted(map(beliefs.index, told)) == [0, 1, 2]
+    assert len(described) == 1
+
+
+def test_gradients_at_the_same_encodings_can_be_had_again():
+    surrogate = weighed(Count(3), Count(4)).fit(X[:6], Count(3)(X[:6]))
+    x = X[6:9].clone().requires_grad_()
+    first, second = (
+        torch.autograd.grad(sum(part.sum() for part in surrogate.posterior(x)), x)[0]
+        for _ in range(2)
+    )
+    assert torch.equal(first, second)
+    assert first.any()
