@@ -12,11 +12,9 @@ from naslib_diffusion.runtime.closing import Closing
 from naslib_diffusion.runtime.logs import RowLog, read_rows
 from naslib_diffusion.runtime.threads import learning
 from naslib_diffusion.transfer.image_set import ImageSet
-from naslib_diffusion.transfer.training import TrainedCell
+from naslib_diffusion.transfer.training import TrainedCell, classify
 
 COLUMNS = ("step", "epoch", "loss", "seconds")
-PART = 512
-"""Images that are classified at once."""
 
 
 class LossLog(Closing):
@@ -92,7 +90,7 @@ def diagnose(trained: TrainedCell, test: ImageSet) -> Diagnosis:
     """Classify the held-out images once more, on the CPU."""
     network = trained.network.cpu().eval()
     classes = len(trained.classes)
-    found = torch.cat([trained(part).argmax(1) for part in torch.split(test.images, PART)])
+    found = classify(network, trained.normal, test.images, "cpu")
     counts = torch.bincount(test.labels * classes + found, minlength=classes**2)
     size = sum(parameter.numel() for parameter in network.parameters())
     return Diagnosis(size, counts.view(classes, classes).tolist())

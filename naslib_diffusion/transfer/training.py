@@ -29,6 +29,8 @@ from naslib_diffusion.transfer.recipe import Recipe
 KEY = "naslib_diffusion_cell"
 LARGEST = 10_000
 """Most channels, cells or classes that a file may ask for."""
+CLASSIFIED = 512
+"""Images that are classified at once."""
 
 
 @dataclass(frozen=True)
@@ -275,12 +277,25 @@ def _step(
 
 
 @torch.no_grad()
+def classify(network: CellNetwork, normal: Normal, images: Tensor, device: str) -> Tensor:
+    """Return the classes that a network takes images for, on the CPU.
+
+    Args:
+        network: in evaluation mode, on `device`.
+        normal: of the images that it was trained on.
+        images: in bytes, `B x 3 x R x R`.
+        device: where to compute, a part of the images at a time.
+
+    Returns:
+        Numbers of classes, `B`.
+    """
+    parts = torch.split(images, CLASSIFIED)
+    return torch.cat([network(normal(part.to(device))).argmax(1).cpu() for part in parts])
+
+
 def _accuracy(network: CellNetwork, normal: Normal, data: ImageSet, device: str) -> float:
-    right = 0
-    parts = (torch.split(tensor, 512) for tensor in (data.images, data.labels))
-    for images, labels in zip(*parts, strict=True):
-        right += int((network(normal(images.to(device))).argmax(1).cpu() == labels).sum())
-    return 100 * right / len(data)
+    right = classify(network, normal, data.images, device) == data.labels
+    return 100 * int(right.sum()) / len(data)
 
 
 def _store(path: Path, key: str, network: CellNetwork, optimizer: torch.optim.Optimizer) -> None:
