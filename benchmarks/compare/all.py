@@ -22,6 +22,7 @@ from naslib_diffusion.report.measurements import Measurement, render_measurement
 from naslib_diffusion.runtime.files import write_atomically
 
 QUICK: Mapping[str, str] = {
+    "ablation": "--problem nasbench201/cifar100 --seeds 1 --budget 15",
     "acquisition": "--problems 1 --case 6x5",
     "checkpoint": "--samples 500",
     "compare": "--seeds 2 --budget 20 --benchmark nasbench201/cifar100",

@@ -57,11 +57,7 @@ def kernel(name: str, data: Path | None, *, ruled: bool = False) -> Task:
         ruled: whether the kernel's restrictions are known: the combinations that are not listed.
     """
     assert data is not None
-    with gzip.open(data / f"kernel_{name}.csv.gz", "rt", newline="") as file:
-        names, *rows = csv.reader(file)
-    listed = {tuple(map(int, row[:-1])): row[-1] for row in rows}
-    times = {key: float(time) for key, time in listed.items() if time}
-    grids = {n: sorted({key[i] for key in listed}) for i, n in enumerate(names[:-1])}
+    times, listed, grids = kernel_times(name, data), _listed(name, data), kernel_grids(name, data)
 
     def setting(params: dict[str, int]) -> tuple[int, ...]:
         return tuple(grid[params[n]] for n, grid in grids.items())
@@ -79,6 +75,29 @@ def kernel(name: str, data: Path | None, *, ruled: bool = False) -> Task:
     best = min(times.values())
     # one unit of regret is a slowdown by e, in logarithms
     return Task(objective, best, math.e * best, rule=rule, logarithmic=True)
+
+
+def kernel_times(name: str, data: Path) -> dict[tuple[int, ...], float]:
+    """Return the times of a kernel's settings that could be measured."""
+    return {key: float(time) for key, time in _listed(name, data).items() if time}
+
+
+def kernel_grids(name: str, data: Path) -> dict[str, list[int]]:
+    """Return the values of each parameter of a kernel, by its name."""
+    listed = _listed(name, data)
+    return {n: sorted({key[i] for key in listed}) for i, n in enumerate(_rows(name, data)[0])}
+
+
+def _listed(name: str, data: Path) -> dict[tuple[int, ...], str]:
+    """Return the time of each setting that the restrictions allow; empty where it failed."""
+    return {tuple(map(int, row[:-1])): row[-1] for row in _rows(name, data)[1]}
+
+
+@functools.cache
+def _rows(name: str, data: Path) -> tuple[list[str], list[list[str]]]:
+    with gzip.open(data / f"kernel_{name}.csv.gz", "rt", newline="") as file:
+        names, *rows = csv.reader(file)
+    return names[:-1], rows
 
 
 def pool(name: str, data: Path | None) -> Task:

@@ -14,6 +14,7 @@ MEASUREMENTS = {
         "results": "The documentation's page of results, from JSON files.",
     },
     "engine": {
+        "ablation": "What each part of the engine is worth: the same searches without it.",
         "checkpoint": "The figures on the cards of trained networks.",
         "gpt": "Perplexity against parameters of transformers, beside Optuna's samplers.",
         "gpt_within": "Perplexity within a number of parameters, beside Optuna's samplers.",

@@ -1,0 +1,219 @@
+"""What each part of the engine is worth: the same searches without it."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from naslib_diffusion.benchmarks.engine.ablation_parts import PARTS
+from naslib_diffusion.benchmarks.engine.steps import PROBLEMS as LARGE
+from naslib_diffusion.benchmarks.harness.common import (
+    VALIDATION_TASKS,
+    budget_option,
+    data_option,
+    load_task,
+    need_files,
+    out_option,
+    processes_option,
+    run_all,
+    save,
+    seeds_option,
+    several,
+    show,
+)
+from naslib_diffusion.benchmarks.harness.statistics import Floats, paired
+from naslib_diffusion.benchmarks.hosts.referee_families import kernel_grids, kernel_times
+
+from naslib_diffusion.spaces import ProductSpace, Space
+from naslib_diffusion.spaces.numbers import Integer
+
+DRAWN = 2000
+"""Random architectures whose median is one unit of regret away from the best."""
+KERNEL = "dedispersion_MI250X"
+"""One of those on which settings were chosen."""
+GROUPS = {
+    "nasbenchgraph/cs": ("counts", "counts by depth", "pairs in sequence", "outputs"),
+    "gpt-m": ("size", "layers", "summary"),
+    **dict.fromkeys(VALIDATION_TASKS, ("paths", "summary")),
+}
+"""What each group of features of a space tells."""
+NOTES = [
+    "Regret: the gap to the best there is (of large spaces: that was found here), in units of "
+    "that of the median random architecture; means over seeds.",
+    "wins-ties-losses: of the whole engine against it, by the regret at the end, then halfway; "
+    "p: Wilcoxon's signed-rank test at the end, paired by seed and two-sided; in the rows of all "
+    "problems together, over problems and seeds.",
+    "The kernel of GPU kernels' parameters has no groups of features; only cells have priors "
+    "that ship.",
+]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Where to search for what.
+
+    Attributes:
+        space: of the architectures.
+        evaluate: returns what is to be maximised; NaN is a failure.
+        best: the largest value; None if it is unknown.
+    """
+
+    space: Space[Any]
+    evaluate: Callable[[Any], float]
+    best: float | None = None
+
+    @functools.cached_property
+    def median(self) -> float:
+        """Median over random architectures that do not fail."""
+        drawn = self.space.sample(DRAWN, torch.Generator().manual_seed(0))
+        return float(np.nanmedian([self.evaluate(arch) for arch in drawn]))
+
+
+def table(name: str, data: Path | None) -> Problem:
+    """Return a benchmark that is a table."""
+    own = load_task(name, data)
+    return Problem(own.space, own.__getitem__, own.optimum)
+
+
+def kernel(data: Path | None) -> Problem:
+    """Return minus the logarithm of the time of a GPU kernel; more than half of it fails."""
+    folder = need_files(data, f"kernel_{KERNEL}.csv.gz")
+    times, grids = kernel_times(KERNEL, folder), kernel_grids(KERNEL, folder)
+    space = ProductSpace([Integer(0, len(grid) - 1, name=n) for n, grid in grids.items()])
+
+    def evaluate(point: Any) -> float:
+        setting = tuple(grid[i] for grid, i in zip(grids.values(), point.values, strict=True))
+        return -math.log(times.get(setting, math.nan))
+
+    return Problem(space, evaluate, -math.log(min(times.values())))
+
+
+def large(name: str, data: Path | None) -> Problem:
+    """Return a space that cannot be listed."""
+    own = LARGE[name](data)
+    return Problem(own.space, lambda arch: own.evaluate([arch])[0])
+
+
+PROBLEMS: dict[str, Callable[[Path | None], Problem]] = {
+    **{name: functools.partial(table, name) for name in (*VALIDATION_TASKS, "nasbenchgraph/cs")},
+    "kernel": kernel,
+    "gpt-m": functools.partial(large, "gpt-m"),
+}
+load = functools.cache(lambda name, data: PROBLEMS[name](data))
+
+
+def run(name: str, data: Path | None, part: str, seed: int, budget: int) -> list[float]:
+    """Search once; return the best value after each evaluation, -inf while all fail."""
+    torch.manual_seed(seed)
+    problem, own = load(name, data), PARTS[part]
+    best: list[float] = [-math.inf]
+    with own.scale():
+        search = own.search(problem.space, seed)
+        while len(best) <= budget and best[-1] != problem.best:
+            (arch,) = search.ask()
+            value = problem.evaluate(arch)
+            search.tell([arch], [value])
+            best.append(best[-1] if math.isnan(value) else max(value, best[-1]))
+    return best[1:] + best[-1:] * (budget + 1 - len(best))
+
+
+def regrets(problem: Problem, curves: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Return the regret after each evaluation, by part, at most 1: `seeds x budget` each."""
+    found = max(float(own.max()) for own in curves.values())
+    best = found if problem.best is None else problem.best
+    unit = best - problem.median
+    return {part: ((best - own) / unit).clip(0, 1) for part, own in curves.items()}
+
+
+def rows_of(found: Mapping[str, Mapping[str, Floats]]) -> list[dict[str, object]]:
+    """Return a row for each problem and part, and one for each part of all problems.
+
+    Args:
+        found: regrets by problem and part, `seeds x budget` each.
+    """
+    rows = []
+    for name, own in found.items():
+        rows += [row_of(name, part, [own["whole"]], [own[part]]) for part in own]
+    for part in dict.fromkeys(part for own in found.values() for part in own):
+        if PARTS[part].missing is not None:  # each space has groups of its own
+            continue
+        those = [own for own in found.values() if part in own]
+        rows.append(row_of("all", part, [o["whole"] for o in those], [o[part] for o in those]))
+    return rows
+
+
+def row_of(
+    name: str, part: str, whole: Sequence[Floats], without: Sequence[Floats]
+) -> dict[str, object]:
+    """Return the mean regret, and how often the whole engine was better."""
+    a, b = np.concatenate(whole), np.concatenate(without)
+    half = a.shape[1] // 2
+    says, missing = PARTS[part].says, PARTS[part].missing
+    says = says if missing is None else f"{says}: {GROUPS[name][missing]}"
+    row: dict[str, object] = {"problem": name, "engine": part, "it is": says}
+    row |= {f"regret at {half}": f"{b[:, half - 1].mean():.3f}"}
+    row |= {f"at {a.shape[1]}": f"{b[:, -1].mean():.3f}"}
+    signs = [np.sign(y - x) or np.sign(v - u) for x, y, u, v in ends(a, b, half)]
+    counts = "-".join(str(signs.count(sign)) for sign in (1, 0, -1))
+    p = f"{paired(a[:, -1], b[:, -1]):.3f}"
+    blank = part == "whole"
+    return row | {"wins-ties-losses": "" if blank else counts, "p": "" if blank else p}
+
+
+def ends(a: Floats, b: Floats, half: int) -> list[tuple[float, float, float, float]]:
+    """Return the regrets of both at the end and halfway, for each seed."""
+    columns = (a[:, -1], b[:, -1], a[:, half - 1], b[:, half - 1])
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+@click.command()
+@data_option
+@out_option
+@several("--problem", PROBLEMS, "What is searched", "all that need no --data, or all with it")
+@several("--part", PARTS, "What is left out or added")
+@seeds_option(default=10)
+@budget_option(default=40)
+@processes_option
+def main(
+    data: Path | None,
+    out: Path | None,
+    problems: Sequence[str],
+    parts: Sequence[str],
+    seeds: int,
+    budget: int,
+    processes: int,
+) -> None:
+    """Leave out each part of the engine in turn, on small and large spaces."""
+    free = [name for name in GROUPS if name != "gpt-m"]
+    names = problems or (PROBLEMS if data else free)
+    chosen = dict.fromkeys(["whole", *(parts or PARTS)])
+    jobs = [
+        (name, data, part, seed, budget)
+        for name in names
+        for part in chosen
+        if PARTS[part].fits(load(name, data).space)
+        for seed in range(seeds)
+    ]
+    found = run_all(run, jobs, processes, "searches")
+    curves: dict[str, dict[str, list[list[float]]]] = {}
+    for (name, _, part, *_), curve in zip(jobs, found, strict=True):
+        curves.setdefault(name, {}).setdefault(part, []).append(curve)
+    rows = rows_of(
+        {
+            name: regrets(load(name, data), {part: np.array(c) for part, c in own.items()})
+            for name, own in curves.items()
+        }
+    )
+    show(f"What parts of the engine are worth, {seeds} seeds", rows, NOTES)
+    save(out, "ablation", rows, notes=NOTES, seeds=seeds, budget=budget)
+
+
+if __name__ == "__main__":
+    main()
