@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from naslib_diffusion.benchmarks.baselines.bohb import BOHB
+from naslib_diffusion.benchmarks.baselines.ednag import EDNAG
 from naslib_diffusion.benchmarks.baselines.engine import Engine
 from naslib_diffusion.benchmarks.baselines.evolution import RegularizedEvolution
 from naslib_diffusion.benchmarks.baselines.gp_ucb import GPUCB
@@ -31,12 +33,14 @@ class Entry:
         source: where it is from.
         settings: the same for every table.
         start: whether it is told the random start; not if it knows other tasks.
+        brief: whether it also sees short trainings, as `brief` and at `cost`.
     """
 
     make: Any
     source: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     start: bool = True
+    brief: bool = False
 
     def maker(self) -> Maker:
         """Return what makes it of space and seed."""
@@ -57,6 +61,19 @@ METHODS: Mapping[str, Entry] = {
         Reinforce,
         "Williams, 1992; policy and settings of Dong et al., TPAMI 2021",
         {"rate": 0.01, "momentum": 0.9},
+    ),
+    "bohb": Entry(
+        BOHB,
+        "Falkner et al., ICML 2018; settings of Dong and Yang, ICLR 2020; trainings of 12 epochs "
+        "count as 0.06 evaluations",
+        {"samples": 4, "share": 0.15, "random": 0.0, "least": 0.3},
+        brief=True,
+    ),
+    "ednag": Entry(
+        EDNAG,
+        "Zhou and Yu, arXiv:2504.17827; fitness is what is searched",
+        {"population": 30, "steps": 100, "noise": 0.8, "mutated": 0.6, "spread": 5.0,
+         "elites": 0.1, "diverse": 0.2},
     ),
     "local-search": Entry(LocalSearch, "White, Nolen and Savani, UAI 2021"),
     "tpe": Entry(

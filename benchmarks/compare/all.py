@@ -34,7 +34,7 @@ QUICK: Mapping[str, str] = {
     "gpt_within": "--scale s --seeds 1 --budget 20",
     "gpu": "--quick --seconds 60",
     "graph_limits": "",
-    "multiobjective": "--seeds 1 --budget 20",
+    "multiobjective": "--task latency --method diffusion --method NSGA-II --seeds 1 --budget 20",
     "naslib": "--dataset cifar10 --method rs --method re --method diffusionnag --seeds 1 "
     "--epochs 30 --timing-epochs 0",
     "optuna": "--task nasbench201/cifar100 --sampler diffusion --sampler random --sampler tpe "

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from naslib_diffusion.benchmarks.baselines.methods import METHODS, find
 from naslib_diffusion.benchmarks.compare.page import write_page
-from naslib_diffusion.benchmarks.compare.runs import Job, run
+from naslib_diffusion.benchmarks.compare.runs import Job, make, run
 from naslib_diffusion.benchmarks.compare.summary import Row, Runs, ranks, summarise
 from naslib_diffusion.benchmarks.compare.tasks import EMBEDDED, HONEST, PAPER, Task
 from naslib_diffusion.benchmarks.harness.common import (
@@ -146,9 +146,8 @@ def fitting(
         raise click.UsageError(str(error)) from None
     for name, entry in entries.items():
         for task in tasks:
-            space = task.searched.space
             try:
-                entry.maker()(space, 0)
+                make(task, entry, 0)
             except ValueError as error:
                 notes.append(f"{name} is left out on {task.name}: {error}")
             else:

@@ -25,6 +25,10 @@ PAPER = ("cifar10_test_200", "cifar100_test_200")
 """The paper's protocol: test accuracy is what is searched."""
 HONEST = ("cifar10_val_200", "cifar100_val_200")
 """Validation accuracy is searched, the test accuracy of the chosen cell is reported."""
+WHOLE, BRIEF = "_200", "_12"
+"""Ends of columns that hold accuracies after so many epochs."""
+BRIEF_COST = 12 / 200
+"""Of a short training, in whole ones."""
 EMBEDDED = ("nasbench201/cifar10", "nasbench201/cifar100", "nasbench201/imagenet16")
 """Validation accuracy, where nothing is to be downloaded."""
 
@@ -68,6 +72,14 @@ class Task:
             return None
         known = self.data is not None and other in _names(self.data / CELLS)
         return load_task(other, self.data) if known else None
+
+    @property
+    def brief(self) -> Table[Any] | None:
+        """The table of values after short trainings; None if there is none."""
+        other = self.name.removesuffix(WHOLE) + BRIEF
+        if self.file is not None or not self.name.endswith(WHOLE) or self.data is None:
+            return None
+        return load_task(other, self.data) if other in _names(self.data / CELLS) else None
 
 
 @functools.cache

@@ -2,10 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from naslib_diffusion.benchmarks.baselines.bohb import Density
 from naslib_diffusion.benchmarks.baselines.cell_graphs import live_graph
 from naslib_diffusion.benchmarks.baselines.decisions import Decisions
+from naslib_diffusion.benchmarks.baselines.ednag import fitness_of
 from naslib_diffusion.benchmarks.baselines.evolution import RegularizedEvolution
 from naslib_diffusion.benchmarks.baselines.local_search import LocalSearch
 from naslib_diffusion.benchmarks.baselines.method import UnfitSpace
@@ -20,7 +23,16 @@ from naslib_diffusion.benchmarks.baselines.reinforce import Reinforce
 from naslib_diffusion.spaces import MobileNetV3, NASBench201, Subset
 
 SPACE = NASBench201()
-NEVER_TWICE = ("local-search", "gp-ucb", "nasbowl", "npenas", "bananas", "mutation", "enumerate")
+NEVER_TWICE = (
+    "local-search",
+    "ednag",
+    "gp-ucb",
+    "nasbowl",
+    "npenas",
+    "bananas",
+    "mutation",
+    "enumerate",
+)
 
 
 def value(cell):
@@ -28,9 +40,16 @@ def value(cell):
     return float(str(cell).count("nor_conv_3x3")) + 0.1 * str(cell).count("nor_conv_1x1")
 
 
+def made(name, seed, space=SPACE):
+    """A method; one that looks at short trainings sees the objective itself there."""
+    entry = find(name)
+    short = {"brief": value, "cost": 0.06} if entry.brief else {}
+    return entry.maker()(space, seed, **short)
+
+
 def asked(name, seed, count):
     """Tell a method ten random cells, and return what it asks after that."""
-    method, found = find(name).maker()(SPACE, seed), []
+    method, found = made(name, seed), []
     for cell in SPACE.sample(10, torch.Generator().manual_seed(99)):
         method.tell(cell, value(cell))
     for _ in range(count):
@@ -109,6 +128,64 @@ def test_local_search_finds_the_best_and_starts_anew():
     assert min(values[values.index(6.0) + 25 :]) < 3  # a new start
 
 
+def test_bohb_trains_many_briefly_and_the_best_of_them_in_full():
+    seen = []
+
+    def brief(cell):
+        seen.append(cell)
+        return value(cell)
+
+    method = find("bohb").maker()(SPACE, 0, brief=brief, cost=0.1)
+    for count in (10, 0, 0, 10):  # one that was promoted, two at once, and so on
+        seen.clear()
+        cell = method.ask()
+        assert len(seen) <= count
+        if count:
+            assert value(cell) == max(map(value, seen))
+        method.tell(cell, value(cell))
+
+
+def test_bohb_draws_like_the_good_ones():
+    method = made("bohb", 0)
+    told = SPACE.sample(100, torch.Generator().manual_seed(3))
+    for cell in told:
+        method.tell(cell, value(cell))
+    drawn = [value(method.ask()) for i in range(60) if i % 3]  # those that are not promoted
+    assert np.mean(drawn) > np.mean(list(map(value, told))) + 0.5
+
+
+def test_the_density_of_choices_adds_up_to_one():
+    rows = np.array([[0, 1], [2, 1], [2, 0]])
+    density = Density(rows, (3, 2), 0.05)
+    grid = np.array([[a, b] for a in range(3) for b in range(2)])
+    assert density(grid).sum() == pytest.approx(1.0)
+    assert density(np.array([[2, 1]])) > density(np.array([[1, 0]]))
+
+
+def test_ednag_estimates_the_clean_member_by_fitness_and_noise():
+    method = find("ednag").maker()(SPACE, 0)
+    x = torch.randn(6, 56, dtype=torch.double, generator=torch.Generator().manual_seed(0))
+    values = 90.0 + torch.arange(6, dtype=torch.double) / 100
+    method._fitness = lambda members: fitness_of(values)
+    method._noise = 0.0
+    alpha, following = 0.3, 0.6
+    logits = fitness_of(values) - (x[:, None] - alpha**0.5 * x).square().sum(2) / (2 * (1 - alpha))
+    clean = (logits - logits.max()).exp()
+    clean = clean / clean.sum(1, keepdim=True) @ x
+    direction = (x - alpha**0.5 * clean) / (1 - alpha) ** 0.5
+    expected = following**0.5 * clean + (1 - following) ** 0.5 * direction
+    assert torch.allclose(method._denoised(x, alpha, following), expected)
+    last = method._denoised(x, alpha, 1.0)  # nothing but the estimate is left
+    assert torch.allclose(last, clean)
+
+
+def test_fitness_resolves_the_best_percents():
+    found = fitness_of(torch.tensor([0.0, 29.0, 69.0, 90.0, 91.0], dtype=torch.double))
+    assert found.tolist() == pytest.approx([0.0, 2.9, 61.0, 303.0, 343.0])
+    other = fitness_of(torch.tensor([-3.0, -1.0, -2.0], dtype=torch.double))
+    assert other.tolist() == pytest.approx([0.0, 20.0, 10.0])
+
+
 def test_choices_are_read_as_they_are_built():
     decisions = Decisions(SPACE)
     assert decisions.sizes == [5] * 6
@@ -119,10 +196,10 @@ def test_choices_are_read_as_they_are_built():
     assert near in members
 
 
-@pytest.mark.parametrize("name", ["reinforce", "tpe", "nasbowl", "npenas"])
+@pytest.mark.parametrize("name", ["reinforce", "tpe", "bohb", "nasbowl", "npenas"])
 def test_what_does_not_fit_a_space_says_so(name):
     with pytest.raises(UnfitSpace, match="mobilenetv3"):
-        find(name).maker()(MobileNetV3(), 0)
+        made(name, 0, MobileNetV3())
 
 
 def test_graphs_hold_what_is_alive():
