@@ -42,7 +42,7 @@ QUICK: Mapping[str, str] = {
     "priors": "--quick",
     "published": "--seeds 20",
     "referees": "--quick",
-    "reliability": "--kills 2 --only search --histories 200",
+    "reliability": "--part kills --part numerics --kills 1 --only search --histories 25",
     "scratch": "--seeds 2 --budget 60",
     "speed": "--runs 2",
     "steps": "--problem stages --where everywhere --seeds 1 --budget 15",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,9 +29,11 @@ from naslib_diffusion.benchmarks.harness.common import (
     several,
     show,
 )
+from naslib_diffusion.benchmarks.harness.provenance import facts
 from naslib_diffusion.benchmarks.harness.statistics import Floats, paired
 from naslib_diffusion.benchmarks.hosts.referee_families import kernel_grids, kernel_times
 
+from naslib_diffusion.runtime.files import write_atomically
 from naslib_diffusion.spaces import ProductSpace, Space
 from naslib_diffusion.spaces.numbers import Integer
 
@@ -107,6 +110,21 @@ PROBLEMS: dict[str, Callable[[Path | None], Problem]] = {
     "gpt-m": functools.partial(large, "gpt-m"),
 }
 load = functools.cache(lambda name, data: PROBLEMS[name](data))
+
+
+def kept(
+    name: str, data: Path | None, part: str, seed: int, budget: int, folder: Path | None
+) -> list[float]:
+    """Search once, or read the same search where it is kept in a folder."""
+    if folder is None:
+        return run(name, data, part, seed, budget)
+    path = folder / f"{name}__{part}__{seed}__{budget}.json".replace("/", "-").replace(" ", "-")
+    if path.exists():
+        found: list[float] = json.loads(path.read_text())["best"]
+        return found
+    best = run(name, data, part, seed, budget)
+    write_atomically(path, (json.dumps({"best": best, **facts()}) + "\n").encode())
+    return best
 
 
 def run(name: str, data: Path | None, part: str, seed: int, budget: int) -> list[float]:
@@ -190,18 +208,25 @@ def main(
     budget: int,
     processes: int,
 ) -> None:
-    """Leave out each part of the engine in turn, on small and large spaces."""
+    """Leave out each part of the engine in turn, on small and large spaces.
+
+    With --out, each search is kept in a file of its own, and the same command goes on where it
+    was stopped.
+    """
     free = [name for name in GROUPS if name != "gpt-m"]
     names = problems or (PROBLEMS if data else free)
     chosen = dict.fromkeys(["whole", *(parts or PARTS)])
+    folder = None if out is None else out / "runs"
+    if folder is not None:
+        folder.mkdir(exist_ok=True)
     jobs = [
-        (name, data, part, seed, budget)
+        (name, data, part, seed, budget, folder)
+        for seed in range(seeds)
         for name in names
         for part in chosen
         if PARTS[part].fits(load(name, data).space)
-        for seed in range(seeds)
     ]
-    found = run_all(run, jobs, processes, "searches")
+    found = run_all(kept, jobs, processes, "searches")
     curves: dict[str, dict[str, list[list[float]]]] = {}
     for (name, _, part, *_), curve in zip(jobs, found, strict=True):
         curves.setdefault(name, {}).setdefault(part, []).append(curve)
