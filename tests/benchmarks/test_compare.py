@@ -4,9 +4,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
-from naslib_diffusion.benchmarks.compare import compare
+from naslib_diffusion.benchmarks.baselines.methods import Entry
+from naslib_diffusion.benchmarks.compare import compare, runs
 from naslib_diffusion.benchmarks.compare.summary import padded
+from naslib_diffusion.benchmarks.compare.tasks import Task
 from naslib_diffusion.benchmarks.harness.statistics import (
     critical_difference,
     evaluations_to,
@@ -169,3 +172,33 @@ def test_ranks_are_by_the_last_value_and_then_by_speed():
 
 def test_the_critical_difference_is_that_of_the_textbook():
     assert critical_difference(4, 14) == pytest.approx(1.25, abs=0.01)  # Demsar, 2006, Section 3.2
+
+
+class Brief:
+    """Trains ten cells briefly before each whole training."""
+
+    def __init__(self, space, seed, *, brief, cost):
+        self.space, self.brief, self.cost = space, brief, cost
+        self.random = torch.Generator().manual_seed(seed)
+
+    def ask(self):
+        cells = self.space.sample(10, self.random)
+        return max(cells, key=self.brief)
+
+    def tell(self, arch, value):
+        self.last = arch
+
+
+def test_short_trainings_count_by_what_they_cost(monkeypatch):
+    task = Task("nasbench201/cifar10")
+    with pytest.raises(ValueError, match="no short trainings of nasbench201/cifar10"):
+        runs.make(task, Entry(Brief, "", brief=True), 0)
+    monkeypatch.setattr(Task, "brief", property(lambda own: own.searched))
+    monkeypatch.setattr(runs, "find", lambda name: Entry(Brief, "", brief=True))
+    found = runs.search(runs.Job(task, "brief", 0, 12, 4))
+    # 0.6 evaluations before each whole one: after the second, fourth, fifth they add up to one
+    values = found["values"]
+    repeats = [i for i in range(4, 12) if found["archs"][i] in found["archs"][:i]]
+    assert len(values) == 12
+    assert repeats == [5, 8, 10]
+    assert all(values[i] == max(values[:i]) for i in repeats)
