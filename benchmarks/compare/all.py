@@ -47,7 +47,7 @@ QUICK: Mapping[str, str] = {
     "speed": "--runs 1",
     "steps": "--problem stages --where everywhere --seeds 1 --budget 15",
     "table1": "--seeds 1",
-    "table3": "--space nasbench201 --network full --seeds 1 --steps 300 --samples 1000",
+    "table3": "--space nasbenchgraph --network full --seeds 1 --steps 200 --samples 500",
     "table4": "--seeds 2",
     "transfer": "--part table1 --seeds 1",
     "transfer_images": "--seeds 1 --guided 1 --random 2",
