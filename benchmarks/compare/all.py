@@ -39,7 +39,7 @@ QUICK: Mapping[str, str] = {
     "--epochs 30 --timing-epochs 0",
     "optuna": "--task nasbench201/cifar100 --sampler diffusion --sampler random --sampler tpe "
     "--seeds 2 --trials 40",
-    "priors": "--quick",
+    "priors": "--part cells --task nasbench201/imagenet16 --seeds 1 --budget 12",
     "published": "--seeds 5",
     "referees": "--quick --sampler diffusion --sampler gp --sampler random",
     "reliability": "--part kills --part numerics --kills 1 --only search --histories 25",
