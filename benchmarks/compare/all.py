@@ -126,8 +126,9 @@ def _run(
 
 
 def results_of(folder: Path) -> list[dict[str, Any]]:
-    """Return what a measurement wrote by `save`."""
-    found = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    """Return what a measurement wrote by `save`, without the files of single runs."""
+    paths = [path for path in sorted(folder.glob("*.json")) if not path.stem.endswith("_runs")]
+    found = [json.loads(path.read_text()) for path in paths]
     return [own for own in found if isinstance(own, dict) and own.get("rows")]
 
 

@@ -17,6 +17,7 @@ import torch
 from naslib_diffusion.benchmarks.harness.provenance import command, facts
 from naslib_diffusion.benchmarks.harness.statistics import Floats
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as RichTable
 from tqdm import tqdm
 
@@ -207,7 +208,9 @@ def show(title: str, rows: Sequence[Mapping[str, object]], notes: Sequence[str] 
     for i, column in enumerate(rows[0]):
         table.add_column(column, justify="left" if i < 2 else "right")
     for row in rows:
-        table.add_row(*(f"{v:.2f}" if isinstance(v, float) else str(v) for v in row.values()))
+        table.add_row(
+            *(f"{v:.2f}" if isinstance(v, float) else escape(str(v)) for v in row.values())
+        )
     console = Console(width=None if Console().is_terminal else 140)
     console.print(table)
     for note in notes:

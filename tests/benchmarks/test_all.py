@@ -57,6 +57,13 @@ def test_what_is_done_is_not_repeated(tmp_path, monkeypatch):
     assert {"commit", "versions", "machine", "finished"} <= outcome["facts"].keys()
 
 
+def test_single_runs_are_not_on_the_page(tmp_path):
+    rows = [{"best": " ".join(map(str, range(500)))}]
+    for name in ("steps", "steps_runs"):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"name": name, "rows": rows}))
+    assert [result["name"] for result in every.results_of(tmp_path)] == ["steps"]
+
+
 def test_what_is_skipped_is_tried_again_and_what_failed_is_told(tmp_path, monkeypatch):
     arguments = ("--only", "table1", "--out", tmp_path)
     result, _ = run(monkeypatch, ("skipped", "this needs data"), *arguments)
