@@ -159,6 +159,8 @@ def rows_of(found: Mapping[str, Mapping[str, Floats]]) -> list[dict[str, object]
     rows = []
     for name, own in found.items():
         rows += [row_of(name, part, [own["whole"]], [own[part]]) for part in own]
+    if len(found) == 1:
+        return rows
     for part in dict.fromkeys(part for own in found.values() for part in own):
         if PARTS[part].missing is not None:  # each space has groups of its own
             continue

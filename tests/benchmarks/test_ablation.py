@@ -57,15 +57,15 @@ def test_a_search_without_a_part_goes_on(part):
 def test_counts_are_by_the_end_and_then_halfway():
     whole = np.array([[1.0, 0.5, 0.2, 0.2], [1.0, 0.5, 0.1, 0.0], [1.0, 0.0, 0.0, 0.0]])
     other = np.array([[1.0, 0.5, 0.2, 0.3], [1.0, 0.6, 0.1, 0.0], [1.0, 0.0, 0.0, 0.0]])
-    first, second, *together = (
-        ablation.rows_of(
-            {"nasbench201/cifar10": {"whole": whole, "mutation": other, "no group 1": other}}
-        )[:2]
-        + ablation.rows_of({"kernel": {"whole": whole, "mutation": other}})[2:]
+    one = {"whole": whole, "mutation": other}
+    first, second = ablation.rows_of({"kernel": one})
+    together = ablation.rows_of(
+        {"kernel": one, "nasbench201/cifar10": one | {"no group 1": other}}
     )
     assert (first["wins-ties-losses"], second["wins-ties-losses"]) == ("", "2-1-0")
     assert (second["regret at 2"], second["at 4"]) == ("0.367", "0.100")
-    assert [row["problem"] for row in together] == ["all", "all"]
+    assert [row["engine"] for row in together if row["problem"] == "all"] == ["whole", "mutation"]
+    assert together[-1]["wins-ties-losses"] == "4-2-0"
 
 
 def test_regret_is_in_units_of_the_median():
