@@ -32,6 +32,9 @@ from naslib_diffusion.surrogates.prior import Prior, informed
 A = TypeVar("A", bound=Hashable)
 
 ACQUISITIONS = ("logei", "ucb", "its")
+MANY = 5
+"""So many architectures that are equally the best are a plateau: one more is no improvement. Fewer
+are common where values are counts, and then a better one is often next to them."""
 UNSCALED = ObjectiveScale(1.0, 0.0, 1.0, 0.0, 1.0)
 """Of targets before the first value: they are in the unit of the priors."""
 
@@ -158,6 +161,8 @@ class Modeler(Generic[A]):
         surrogate = fit_to_values(informed(self.surrogate, self.priors), x, values, scale)
         worth = levels(surrogate, x, scale(values).to(x), self.noisy)[feasible(done, x)]
         best = float(worth.max()) if len(worth) else None
+        if best is not None and ties(worth, x[feasible(done, x)]) >= MANY:
+            best += scale.step(values)
         return Model(surrogate, (scale,), best, self.feasibility(trials), self.acquisition)
 
     def _expect(self, known: Sequence[A]) -> Model:
@@ -199,6 +204,11 @@ def pick(model: Model, x: Tensor, n: int, random: torch.Generator) -> list[int]:
                 model = model.fantasize(x[picked[-1:]])
             picked.append(left.pop(int(model.guide(random)(x[left]).argmax())))
     return picked
+
+
+def ties(worth: Tensor, x: Tensor) -> int:
+    """Return how many distinct encodings, `B x *shape`, are worth the most, `B`."""
+    return len(torch.unique(x[worth == worth.max()].flatten(1), dim=0))
 
 
 def feasible(trials: Sequence[Trial[Any]], x: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Protocol, Self, runtime_checkable
 
@@ -167,6 +168,18 @@ class ObjectiveScale:
             depths = depths + (length / LONGEST_VOID - 1) * inside
         gaps = torch.exp(depths) - self.softening
         return self.sign * (self.best - gaps)
+
+    def step(self, values: Tensor) -> float:
+        """Return by how much an improvement on the best value exceeds it at least, in targets.
+
+        Where values come in steps, such as accuracies on few images, it is the least difference
+        between two of those observed (`B`, finite), but at most half of the softening. A search
+        that hopes for less stays among the many that are as good as the best.
+        """
+        steps = values.sort().values.diff()
+        seen = steps[steps > 0]
+        least = min(float(seen.min()), 0.5 * self.softening) if len(seen) else 0.0
+        return -math.log1p(-least / self.softening) / self.spread
 
     def _shortened(self, depths: Tensor) -> Tensor:
         """Shorten the voids among logarithms of gaps."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 
 import pytest
@@ -147,3 +148,22 @@ def test_without_a_cliff_the_softening_is_half_the_median_gap() -> None:
         values = 90 - torch.rand(40, generator=torch.Generator().manual_seed(seed)).double() ** 4
         gaps = values.max() - values
         assert ObjectiveScale.of(values).softening == 0.5 * float(gaps.median())
+
+
+@given(FINITE, st.booleans())
+def test_a_step_is_up_and_finite(values, maximize):
+    values = torch.tensor(values, dtype=torch.double)
+    step = ObjectiveScale.of(values, maximize=maximize).step(values)
+    assert 0 <= step < float("inf")
+
+
+@given(st.lists(st.integers(0, 9), min_size=4, max_size=20), st.booleans())
+def test_a_step_is_the_least_difference_seen_or_half_the_softening(counts, maximize):
+    assume(len(set(counts)) > 1)
+    values = torch.tensor(counts, dtype=torch.double) / 8
+    scale = ObjectiveScale.of(values, maximize=maximize)
+    least = min(b - a for a, b in itertools.pairwise(sorted(set(counts)))) / 8
+    best = values.max() if maximize else values.min()
+    better = scale.inverse(scale(best[None]) + scale.step(values))
+    expected = min(least, scale.softening / 2)
+    assert float((better - best) if maximize else (best - better)) == pytest.approx(expected)
