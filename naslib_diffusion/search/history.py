@@ -8,7 +8,7 @@ from collections.abc import Hashable, Sequence
 from itertools import islice
 from typing import Generic, TypeVar
 
-from naslib_diffusion.search.trials import Trial
+from naslib_diffusion.search.trials import Prediction, Trial
 from naslib_diffusion.spaces.base import Space
 
 A = TypeVar("A", bound=Hashable)
@@ -26,12 +26,22 @@ class History(Generic[A]):
         self.space = space
         self.maximize = maximize
         self.asked: dict[Hashable, A] = {}
+        self._predicted: dict[Hashable, tuple[Prediction, ...]] = {}
         self.trials: list[Trial[A]] = []
 
     def expect(self, archs: Sequence[A]) -> None:
         """Record that architectures are being evaluated."""
         for arch in archs:
             self.asked.setdefault(self.space.canonical(arch), arch)
+
+    def foresee(self, archs: Sequence[A], predictions: Sequence[tuple[Prediction, ...]]) -> None:
+        """Note what is predicted of architectures, by objective; what was noted first stays."""
+        for arch, own in zip(archs, predictions, strict=True):
+            self._predicted.setdefault(self.space.canonical(arch), own)
+
+    def predicted(self, arch: A) -> tuple[Prediction, ...]:
+        """Return what was noted of an architecture; empty if nothing was."""
+        return self._predicted.get(self.space.canonical(arch), ())
 
     def record(self, trials: Sequence[Trial[A]]) -> None:
         """Record finished evaluations, whether they were asked or not."""

@@ -68,14 +68,18 @@ class Model:
         """Return the model as if encodings, `B x *shape`, had been observed at their mean."""
         return replace(self, surrogate=self.surrogate.fantasize(x))
 
-    def predict(self, x: Tensor, guide: Guide) -> tuple[Prediction, ...]:
-        """Return what is expected to be observed at one encoding, `1 x *shape`, by objective."""
-        score = float(guide(x))
+    def predict(self, x: Tensor, guide: Guide) -> list[tuple[Prediction, ...]]:
+        """Return what is expected to be observed at each encoding, `B x *shape`, by objective."""
+        scores = guide(x).tolist()
         mean, deviation = observed(self.surrogate, x)
         levels = torch.stack([mean, mean - deviation, mean + deviation]).double().cpu()
-        columns = zip(self.scales, levels.reshape(3, -1).T, strict=True)
-        values = [scale.inverse(column).tolist() for scale, column in columns]
-        return tuple(Prediction(score, middle, abs(b - a) / 2) for middle, a, b in values)
+        columns = levels.reshape(3, len(x), len(self.scales))
+        values = [scale.inverse(columns[..., i]) for i, scale in enumerate(self.scales)]
+        rows = torch.stack(values).permute(2, 0, 1).tolist()
+        return [
+            tuple(Prediction(score, middle, abs(high - low) / 2) for middle, low, high in row)
+            for score, row in zip(scores, rows, strict=True)
+        ]
 
     def _improvement(self, random: torch.Generator) -> Guide:
         """Return the acquisition function of the objective alone."""

@@ -60,6 +60,7 @@ class Saved:
         settings: arguments of the class; `OBJECT` for those that cannot be written.
         asked: string forms of what was asked or told, oldest first.
         trials: what was told, oldest first.
+        predicted: of each that was asked, the numbers of `Prediction` by objective; may be empty.
     """
 
     kind: str
@@ -67,6 +68,7 @@ class Saved:
     settings: Mapping[str, Any]
     asked: tuple[str, ...]
     trials: tuple[Row, ...]
+    predicted: tuple[tuple[tuple[float, ...], ...], ...] = ()
 
     def arguments(
         self, kind: str, space: Space[A] | None, objects: Mapping[str, Any]
@@ -132,12 +134,20 @@ def _parsed(content: Mapping[str, Any]) -> Saved:
         Row(_text(row["arch"]), _numbers(row["value"]), tuple(map(float, row["constraints"])))
         for row in content["trials"]
     ]
+    asked = tuple(map(_text, content["asked"]))
+    predicted = tuple(
+        tuple(tuple(map(float, numbers)) for numbers in each)
+        for each in content.get("predicted", ())  # files of earlier versions have none
+    )
+    if len(predicted) not in (0, len(asked)):
+        raise ValueError(f"it predicts {len(predicted)} of {len(asked)} architectures")
     return Saved(
         kind=_text(content["kind"]),
         space=(_text(name), tuple(map(int, shape))),
         settings={name: _setting(name, value) for name, value in content["settings"].items()},
-        asked=tuple(map(_text, content["asked"])),
+        asked=asked,
         trials=tuple(rows),
+        predicted=predicted,
     )
 
 

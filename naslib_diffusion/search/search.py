@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Hashable, Sequence
 from pathlib import Path
@@ -159,6 +160,7 @@ class Search(Generic[A]):
         proposal = self._proposer.propose(self.history, self.modeler, n, self.seed)
         archs, self._belief = proposal.archs, proposal.belief
         self.history.expect(archs)
+        self.history.foresee(archs, self._predict(archs))
         if len(archs) < n:
             raise SpaceExhausted(
                 f"asked for {n} new architectures, but only {len(archs)} of space "
@@ -207,6 +209,10 @@ class Search(Generic[A]):
             settings=self._settings,
             asked=tuple(map(str, self.history.asked.values())),
             trials=tuple(Row(str(t.arch), t.told, t.constraints) for t in self.trials),
+            predicted=tuple(
+                tuple(map(dataclasses.astuple, self.history.predicted(arch)))
+                for arch in self.history.asked.values()
+            ),
         ).write(Path(path))
 
     @classmethod
@@ -225,7 +231,10 @@ class Search(Generic[A]):
         space, settings = saved.arguments(cls.__name__, space, objects)
         try:
             search = cls(space, **settings)
-            search.expect([read_arch(search.space, arch) for arch in saved.asked])
+            asked = [read_arch(search.space, arch) for arch in saved.asked]
+            search.expect(asked)
+            known = [tuple(Prediction(*numbers) for numbers in each) for each in saved.predicted]
+            search.history.foresee(asked[: len(known)], known)
             rows: Any = zip(*((t.arch, t.value, t.constraints) for t in saved.trials), strict=True)
             search.tell(*(rows if saved.trials else ((), ())))
         except (TypeError, ValueError) as error:
@@ -240,8 +249,12 @@ class Search(Generic[A]):
     @on_cpu
     def predict_each(self, arch: A) -> tuple[Prediction, ...]:
         """Return what the last `ask` thought of `arch`, by objective; empty if that was random."""
-        if self._belief is None:
-            return ()
+        (each,) = self._predict([arch])
+        return each
+
+    def _predict(self, archs: Sequence[A]) -> list[tuple[Prediction, ...]]:
+        if self._belief is None or not archs:
+            return [()] * len(archs)
         model, guide = self._belief
         with torch.no_grad():
-            return model.predict(self.modeler.encode([arch]), guide)
+            return model.predict(self.modeler.encode(archs), guide)

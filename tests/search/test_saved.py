@@ -71,6 +71,9 @@ def test_several_objectives_and_constraints(tmp_path):
         ({"trials": [{"arch": "x", "value": 1, "constraints": []}]}, "not a NAS-Bench-201 cell"),
         ({"trials": 3}, "damaged"),
         ({"asked": [1]}, "1 is not a string"),
+        ({"predicted": [[]]}, "predicts 1 of 7 architectures"),
+        ({"predicted": [[["x", 1, 1]]] * 7}, "cannot read"),
+        ({"predicted": [[[1.0]]] * 7}, "cannot go on"),
     ],
 )
 def test_other_files_are_refused_in_one_line(tmp_path, change, message):
