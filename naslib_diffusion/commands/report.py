@@ -47,7 +47,7 @@ def report(study: str, name: str | None, out: Path, force: bool, quiet: bool) ->
       naslib-diffusion report --study sqlite:///all.db --name second --out second.html
     """
     from naslib_diffusion.plugins.optuna.view import read_study
-    from naslib_diffusion.report.study import render_study
+    from naslib_diffusion.report.study_page import render_study
     from naslib_diffusion.runs import write_atomically
 
     refuse_existing(out, force)

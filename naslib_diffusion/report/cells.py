@@ -22,6 +22,9 @@ NODES = ((26.0, 150.0), (186.0, 150.0), (346.0, 150.0), (506.0, 150.0))
 """Centres of the four nodes. Nodes are on a line; longer edges are arcs above and below it."""
 
 RADIUS = 20.0
+Decided = list[tuple[str, Any]]
+"""Decisions of an architecture: their names, and what was decided."""
+
 GAP = 6.0
 """Room for the arrow head before a node."""
 
@@ -72,7 +75,7 @@ def _edge(source: int, target: int, operation: str) -> Edge:
     return Edge(operation, LABELS[operation], path, (x0 + x1) / 2, apex)
 
 
-def named_decisions(space: Space[Any], arch: Any) -> list[tuple[str, Any]]:
+def named_decisions(space: Space[Any], arch: Any) -> Decided:
     """Return the decisions of an architecture, by name where the space has names; none if it is
     of a kind that has no list of them."""
     if isinstance(arch, Cell):

@@ -33,7 +33,7 @@ def progress(results: Results) -> str:
         axes.set_ylim(low - 0.15 * room, high + 0.12 * room)
         _note(axes, table.optimum, "best of the table", below=table.direction == "minimize")
         _evaluations_axis(axes, results)
-        axes.set_ylabel(short_name(table))
+        axes.set_ylabel(short_name(table.objective))
         axes.legend(loc="lower right" if table.direction == "maximize" else "upper right")
         return to_svg(figure, "progress")
 
@@ -96,7 +96,7 @@ def distribution(results: Results) -> str:
                 )
         _value_ticks(axes.xaxis, table, axis, low)
         axes.set_ylabel("share (%)")
-        axes.set_xlabel(f"{short_name(table)}, stretched towards the best")
+        axes.set_xlabel(f"{short_name(table.objective)}, stretched towards the best")
         legend_above(axes, 3)
         return to_svg(figure, "distribution")
 
@@ -127,16 +127,15 @@ def evaluations(results: Results) -> str:
         axes.axhline(best, color=COLORS["optimum"], lw=1.4, ls=(0, (4, 3)))
         axes.set_ylim(low - 0.05 * (best - low) - 1e-9, best + 0.06 * (best - low) + 1e-9)
         _value_ticks(axes.yaxis, table, axis, low)
-        axes.set_ylabel(short_name(table))
+        axes.set_ylabel(short_name(table.objective))
         _evaluations_axis(axes, results)
         axes.set_xlim(0.4, results.settings.budget + 0.6)
         legend_above(axes, 2)
         return to_svg(figure, "evaluations")
 
 
-def short_name(table: Table[Any]) -> str:
-    """Return the objective's name, cut to what fits along an axis."""
-    name = table.objective
+def short_name(name: str) -> str:
+    """Return the name of an objective, cut to what fits along an axis."""
     return name if len(name) <= MAX_LABEL else f"{name[: MAX_LABEL - 1]}…"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from naslib_diffusion.report.cells import named_decisions
-from naslib_diffusion.report.figures import MAX_LABEL, short_name
+from naslib_diffusion.report.cells import Decided, named_decisions
+from naslib_diffusion.report.figures import MAX_LABEL
 from naslib_diffusion.report.foresight import WIDTH
 from naslib_diffusion.report.svg import COLORS, new_figure, style, to_svg
-from naslib_diffusion.runs.trials import Evaluation
+from naslib_diffusion.spaces.base import A, Space
 from naslib_diffusion.surrogates import ObjectiveScale, gaussian_process
 from naslib_diffusion.surrogates.base import fit_to_values
-from naslib_diffusion.tables import Table
+from naslib_diffusion.tables import Direction
 
 LEAST = 10
 """Evaluations without which a surrogate says nothing."""
@@ -63,29 +63,37 @@ class Effect:
 
 
 @torch.no_grad()
-def main_effects(table: Table[Any], trials: Sequence[Evaluation]) -> list[Effect]:
+def main_effects(
+    space: Space[A],
+    direction: Direction,
+    archs: Sequence[A],
+    values: Sequence[float],
+    decide: Callable[[A], Decided] | None = None,
+) -> list[Effect]:
     """Return the main effects of decisions, by a Gaussian process of all evaluations.
 
     The process is joint over a sample of architectures, so that the deviation is that of the
     average. There are none if evaluations are too few, or architectures have no decisions.
 
     Args:
-        table: which has the space, and its direction.
-        trials: of all seeds.
+        space: of the architectures.
+        direction: whether high or low values are good.
+        archs: what was evaluated.
+        values: of the objective, one for each; those that are not finite do not count.
+        decide: names the decisions of an architecture. The default is `named_decisions`.
     """
-    space, done = table.space, [trial for trial in trials if math.isfinite(trial.value)]
-    if len({trial.arch for trial in done}) < LEAST:
+    done = [(a, v) for a, v in zip(archs, values, strict=True) if math.isfinite(v)]
+    if len({arch for arch, _ in done}) < LEAST:
         return []
-    archs = space.sample(SAMPLES, torch.Generator().manual_seed(0))
-    rows = [named_decisions(space, arch) for arch in archs]
+    drawn = space.sample(SAMPLES, torch.Generator().manual_seed(0))
+    rows = [decide(arch) if decide else named_decisions(space, arch) for arch in drawn]
     if not rows[0]:
         return []
-    values = torch.tensor([trial.value for trial in done], dtype=torch.double)
-    scale = ObjectiveScale.of(values, maximize=table.direction == "maximize")
-    known = space.encode([space.parse(trial.arch) for trial in done])
+    observed = torch.tensor([value for _, value in done], dtype=torch.double)
+    scale = ObjectiveScale.of(observed, maximize=direction == "maximize")
     surrogate = gaussian_process(space)
-    fit_to_values(surrogate, known, values, scale)
-    mean, covariance = surrogate.joint(space.encode(archs))
+    fit_to_values(surrogate, space.encode([arch for arch, _ in done]), observed, scale)
+    mean, covariance = surrogate.joint(space.encode(drawn))
     effects = [
         _effect(name, [row[i][1] for row in rows], mean, covariance, scale)
         for i, (name, _) in enumerate(rows[0])
@@ -124,8 +132,14 @@ def _labels(chosen: Sequence[Any]) -> list[str]:
     return [f"{edges[i]:.3g} to {edges[i + 1]:.3g}" for i in places]
 
 
-def effects_figure(effects: Sequence[Effect], table: Table[Any], name: str = "effects") -> str:
-    """Draw a line for each value of each decision, those that matter most at the top."""
+def effects_figure(effects: Sequence[Effect], label: str, name: str = "effects") -> str:
+    """Draw a line for each value of each decision, those that matter most at the top.
+
+    Args:
+        effects: at least one.
+        label: the objective.
+        name: of the figure.
+    """
     rows = sum(len(effect.levels) + 1 for effect in effects)
     with style(name):
         figure, axes = new_figure()
@@ -148,5 +162,5 @@ def effects_figure(effects: Sequence[Effect], table: Table[Any], name: str = "ef
         axes.set_yticks(ticks, texts)
         axes.set_ylim(y - 0.8, -0.2)
         axes.grid(visible=False, axis="y")
-        axes.set_xlabel(f"expected {short_name(table)}")
+        axes.set_xlabel(f"expected {label}")
         return to_svg(figure, name)

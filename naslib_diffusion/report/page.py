@@ -113,17 +113,21 @@ def _charts(results: Results) -> list[tuple[str, str, Markup]]:
     drawn = [(title, text, Markup(draw(results))) for title, text, draw in charts]
     points = [Foreseen(t.value, f.mean, f.deviation, t.arch) for t, f in results.foreseen()]
     if points:
-        svg = foresight(points, figures.short_name(results.table))
+        svg = foresight(points, figures.short_name(results.table.objective))
         drawn.append(("Predicted and observed", sentence(points), Markup(svg)))
     return drawn
 
 
 def _matters(results: Results) -> tuple[str, str, Markup] | None:
     """Return title, description and SVG of the figure of main effects, if there are any."""
-    effects = main_effects(results.table, results.trials)
+    table, trials = results.table, results.trials
+    archs = [table.space.parse(trial.arch) for trial in trials]
+    values = [trial.value for trial in trials]
+    effects = main_effects(table.space, table.direction, archs, values)
     if not effects:
         return None
-    return "What matters", EXPLAINED, Markup(effects_figure(effects, results.table))
+    svg = effects_figure(effects, figures.short_name(table.objective))
+    return "What matters", EXPLAINED, Markup(svg)
 
 
 def _settings(results: Results) -> list[tuple[str, str]]:

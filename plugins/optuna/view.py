@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import optuna
+from naslib_diffusion.plugins.optuna.inference import joint
 from naslib_diffusion.plugins.optuna.sharing import PREDICTION
+from naslib_diffusion.plugins.optuna.spaces import ProductCodec
+from optuna.search_space import intersection_search_space
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
@@ -84,24 +88,37 @@ def study_of(study: optuna.Study) -> Study:
         if len(study.directions) == 1
         else [f"objective {i}" for i in range(len(study.directions))]
     )
+    trials = study.get_trials(deepcopy=False)
+    codec = _codec(trials)
     return Study(
         name=study.study_name,
         directions=tuple(
             "maximize" if d == StudyDirection.MAXIMIZE else "minimize" for d in study.directions
         ),
         objectives=tuple(names),
-        trials=tuple(_trial(t, len(study.directions)) for t in study.get_trials(deepcopy=False)),
+        trials=tuple(_trial(trial, len(study.directions), codec) for trial in trials),
+        space=codec.space if codec else None,
+        decide=(lambda arch: list(codec.write(arch).items())) if codec else None,
     )
 
 
-def _trial(trial: FrozenTrial, count: int) -> StudyTrial:
+def _codec(trials: list[FrozenTrial]) -> ProductCodec | None:
+    """Return how to read the parameters that all trials share; None if they share none."""
+    common = joint(intersection_search_space(trials), {})
+    return ProductCodec(common) if common else None
+
+
+def _trial(trial: FrozenTrial, count: int, codec: ProductCodec | None) -> StudyTrial:
     complete = trial.state == TrialState.COMPLETE
     return StudyTrial(
         number=trial.number,
         state=STATES[trial.state],
         values=tuple(trial.values) if complete else (),
         params=trial.params,
+        text=json.dumps(trial.params, default=str),
         predictions=_predictions({**trial.system_attrs, **trial.user_attrs}, count),
+        arch=codec.read(trial.params) if complete and codec else None,
+        feasible=not any(limit > 0 for limit in trial.constraints.values()),
     )
 
 

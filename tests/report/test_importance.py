@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from pages import HOSTILE, Checker
 
-from naslib_diffusion.report.importance import effects_figure, main_effects
+from naslib_diffusion.report.importance import effects_figure
+from naslib_diffusion.report.importance import main_effects as of_values
 from naslib_diffusion.runs import Evaluation
 from naslib_diffusion.spaces import Categorical, Integer, NASBench201, ProductSpace
 from naslib_diffusion.spaces.mobilenetv3 import MobileNetV3
@@ -20,6 +21,11 @@ SPACE = ProductSpace(
         Categorical((True, False), name="bias"),
     ]
 )
+
+
+def main_effects(table, trials):
+    archs = [table.space.parse(trial.arch) for trial in trials]
+    return of_values(table.space, table.direction, archs, [trial.value for trial in trials])
 
 
 def value(point):
@@ -99,7 +105,7 @@ def test_the_figure_names_every_level_and_is_escaped():
     rows = enumerate(zip(points, values, strict=True), start=1)
     trials = [Evaluation(0, step, str(point), value) for step, (point, value) in rows]
     checker = Checker()
-    checker.feed(effects_figure(main_effects(table, trials), table))
+    checker.feed(effects_figure(main_effects(table, trials), table.objective))
     assert "script" not in checker.tags
     assert HOSTILE[:10] in checker.text
     assert "expected score" in checker.text

@@ -1,15 +1,21 @@
 """The page of a study."""
 
+import dataclasses
+import json
 import math
 
 import pytest
+import torch
 from pages import HOSTILE, check
 
-from naslib_diffusion.report.study import Study, StudyTrial, render_study
+from naslib_diffusion.report.study import Study, StudyTrial
+from naslib_diffusion.report.study_figures import hypervolumes
+from naslib_diffusion.report.study_page import render_study
 
 
 def trial(number, *values, state="complete", predictions=()):
-    return StudyTrial(number, state, values, {HOSTILE: HOSTILE, "n": number}, predictions)
+    params = {HOSTILE: HOSTILE, "n": number}
+    return StudyTrial(number, state, values, params, json.dumps(params), predictions)
 
 
 def test_the_best_trials_come_first():
@@ -47,3 +53,18 @@ def test_the_page_is_whole_and_escapes_what_a_study_says(count):
 def test_a_study_without_a_value_is_refused():
     with pytest.raises(ValueError, match="no complete trial"):
         render_study(Study("s", ("minimize",), ("loss",), (trial(0), trial(1, math.inf))))
+
+
+def test_trials_that_break_a_constraint_are_shown_and_never_the_best():
+    trials = [trial(i, float(i), 1.0) for i in range(6)]
+    trials[5] = dataclasses.replace(trials[5], feasible=False)
+    study = Study("s", ("maximize", "minimize"), ("acc", "cost"), tuple(trials))
+    assert [t.number for t in study.best()] == [4]
+    checker = check(render_study(study))
+    assert "breaks a constraint" in checker.text
+
+
+def test_the_front_grows_to_all_that_it_is():
+    values = [(1.0, 3.0), (0.0, 0.0), (3.0, 1.0), (2.0, 2.0), (1.0, 1.0)]
+    rows = torch.tensor(values, dtype=torch.double)
+    assert hypervolumes(rows) == pytest.approx([3, 3, 5, 6, 6])

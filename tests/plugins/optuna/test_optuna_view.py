@@ -64,3 +64,23 @@ def test_what_is_no_storage_is_refused_and_nothing_is_made(tmp_path):
     with pytest.raises(ValueError, match="cannot open") as failed:
         read_study("nosuchdriver://user:secret@host/name")
     assert "secret" not in str(failed.value)
+
+
+def test_constraints_and_the_space_that_trials_share_are_read(tmp_path):
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    study = optuna.create_study(storage=url, sampler=optuna.samplers.RandomSampler(seed=0))
+
+    def limited(trial):
+        x, kind = trial.suggest_float("x", 0, 1), trial.suggest_categorical("kind", ["a", "b"])
+        if trial.number % 2:
+            trial.suggest_int("sometimes", 1, 3)
+        trial.set_constraint("wide", x - 0.5)
+        return x + (kind == "a")
+
+    study.optimize(limited, n_trials=6)
+    found = read_study(url)
+    assert found.space is not None
+    assert [dict(found.decide(t.arch)) for t in found.trials] == [
+        {"kind": t.params["kind"], "x": t.params["x"]} for t in study.trials
+    ]
+    assert [t.feasible for t in found.trials] == [t.params["x"] <= 0.5 for t in study.trials]
