@@ -8,6 +8,7 @@ import pytest
 import torch
 from pages import HOSTILE, check
 
+from naslib_diffusion.report.foresight import Foreseen, sentence
 from naslib_diffusion.report.study import Study, StudyTrial
 from naslib_diffusion.report.study_figures import hypervolumes
 from naslib_diffusion.report.study_page import render_study
@@ -68,3 +69,13 @@ def test_the_front_grows_to_all_that_it_is():
     values = [(1.0, 3.0), (0.0, 0.0), (3.0, 1.0), (2.0, 2.0), (1.0, 1.0)]
     rows = torch.tensor(values, dtype=torch.double)
     assert hypervolumes(rows) == pytest.approx([3, 3, 5, 6, 6])
+
+
+def test_the_page_says_how_wide_intervals_should_have_been():
+    points = [Foreseen(float(i), 0.0, 2.0, "a") for i in range(20)]
+    assert sentence(points).endswith(
+        "5 of 20 intervals (25 %) hold what was observed; ± 9.0 would have held 95 %"
+    )
+    assert sentence(points[:5]).endswith("5 of 5 intervals (100 %) hold what was observed")
+    sure = [Foreseen(1.0, 1.0, 0.0, "a"), Foreseen(1.0, 2.0, 0.0, "b")]
+    assert sentence(sure).endswith("1 of 2 intervals (50 %) hold what was observed")
