@@ -13,6 +13,7 @@ import click
 
 from naslib_diffusion.cli import cli
 from naslib_diffusion.commands.bench import MEASUREMENTS
+from naslib_diffusion.commands.groups import Sectioned
 
 MARK = re.compile(r"^::: command (.+)$", re.MULTILINE)
 
@@ -37,6 +38,11 @@ def _help(names: list[str]) -> Iterator[str]:
         for room, measurements in MEASUREMENTS.items():
             yield f"**{room.capitalize()}**"
             yield from (_term(name, text) for name, text in sorted(measurements.items()))
+        return
+    if isinstance(command, Sectioned):
+        for title, records in command.records(context).items():
+            yield f"**{title}**"
+            yield from (_term(*record) for record in records)
         return
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)

@@ -142,7 +142,7 @@ def results_of(folder: Path) -> list[dict[str, Any]]:
     help="Folder of the results; measurements that are done there are not repeated.",
 )
 @click.option("--quick", is_flag=True, help="Small sizes: a quarter of an hour on two cores.")
-@click.option("--only", metavar="A,B,...", help="Measurements to run; all unless told.")
+@click.option("--only", metavar="A,B,...", help="Measurements to run.  [default: all]")
 @processes_option
 def main(data: Path | None, out: Path, quick: bool, only: str | None, processes: int) -> None:
     """Run every measurement, and put the results on one page, index.html.

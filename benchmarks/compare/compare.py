@@ -39,20 +39,20 @@ NOTES = (
     multiple=True,
     metavar="FILE.py:CLASS",
     help="Your own method, beside the others: a class made by (space, seed), with ask() -> "
-    "architecture and tell(architecture, value) (several times for several).",
+    "architecture and tell(architecture, value); may be given several times.",
 )
 @click.option(
     "--methods",
     metavar="A,B,...",
-    help=f"Methods to compare; all unless told: {', '.join(METHODS)}.",
+    help=f"Methods to compare, of {', '.join(METHODS)}.  [default: all]",
 )
 @click.option(
     "--benchmark",
     "benchmarks",
     multiple=True,
     metavar="NAME",
-    help="What to search: a benchmark such as nasbench201/cifar100, or a column of --data "
-    "(several times for several); a column with _val_ is judged by that with _test_.",
+    help="What to search: a benchmark such as nasbench201/cifar100, or a column of --data. "
+    "May be given several times. A column with _val_ is judged by that with _test_.",
 )
 @click.option(
     "--table",
@@ -104,11 +104,11 @@ def main(
 ) -> None:
     """Compare search methods on the same tables, seeds and random start.
 
-    With --data, on the test accuracies of the CIFARs (the paper's protocol), and on their
-    validation accuracies with the test accuracy of the chosen cell reported; without, on the
-    validation accuracies of three data sets that are always there. With --out, each search is
-    kept as a JSON file, so that the same command goes on where it was stopped, and the tables and
-    curves are in compare.html.
+    With --data, the methods search for test accuracy on the CIFARs, as the paper does, and for
+    validation accuracy, where the test accuracy of the chosen cell is reported. Without --data,
+    they search for validation accuracy on the three data sets that are installed. With --out, each
+    search is kept as a JSON file, so that the same command goes on where it was stopped, and the
+    tables and curves are in compare.html.
     """
     if table is not None:
         if objective is None:

@@ -114,7 +114,7 @@ def row(
 @seeds_option(default=200)
 @processes_option
 def main(data: Path | None, out: Path | None, seeds: int, processes: int) -> None:
-    """Baselines of the comparison, in the protocols in which figures of them were published."""
+    """Run baselines by the protocols of publications, and compare with the published figures."""
     need_tables((SEARCHED, SECONDS, *REPORTED), data)
     methods = list(dict.fromkeys(method for method, _ in PUBLISHED))
     jobs = [(method, data, seed) for method in methods for seed in range(seeds)]

@@ -52,11 +52,11 @@ def _measured(denoiser: Denoiser, space: Space[Any], samples: int) -> Quality:
     "--checkpoint",
     "sources",
     multiple=True,
-    help="Network to judge, file or name (several times for several); all that ship unless told.",
+    help="Network to judge, file or name; may be given several times.  [default: all that ship]",
 )
 @samples_option
 def main(out: Path | None, sources: tuple[str, ...], samples: int) -> None:
-    """Judge trained networks against the exact denoiser, and by what is sampled from them."""
+    """Judge trained networks against the exact denoiser, and by the samples they generate."""
     torch.set_num_threads(1)
     rows: list[dict[str, object]] = []
     errors: list[dict[str, object]] = []

@@ -160,7 +160,7 @@ def main(
     budget: int,
     processes: int,
 ) -> None:
-    """Hypervolume of perplexity and parameters against evaluations, beside Optuna's samplers."""
+    """Search for transformers of low perplexity and few parameters, beside Optuna's samplers."""
     scales = scales or SCALES
     data = need_files(data, *(f"hwgpt_perplexity_{scale}.safetensors" for scale in scales))
     chosen = methods or tuple(METHODS)

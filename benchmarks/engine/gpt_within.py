@@ -150,7 +150,7 @@ def main(
     budget: int,
     processes: int,
 ) -> None:
-    """Perplexity of transformers within a number of parameters, beside Optuna's samplers."""
+    """Search for transformers of low perplexity that have at most so many parameters."""
     scales = scales or SCALES
     data = need_files(data, *(f"hwgpt_perplexity_{scale}.safetensors" for scale in scales))
     chosen = methods or tuple(METHODS)

@@ -325,13 +325,13 @@ SECTIONS: dict[str, Callable[[Machine], Rows]] = {
     "--only",
     multiple=True,
     type=click.Choice(list(SECTIONS)),
-    help="Measure this part alone (several times for several).",
+    help="Measure this part alone; may be given several times.",
 )
 @click.option(
     "--seconds", default=230.0, show_default=True, help="Start no part after this much time."
 )
 def main(out: Path | None, quick: bool, only: tuple[str, ...], seconds: float) -> None:
-    """Speed on a GPU, beside its bounds; without a GPU, of the CPU."""
+    """Measure speed on a GPU and compare it with the GPU's bounds; without a GPU, time the CPU."""
     warnings.filterwarnings("ignore", module="botorch|gpytorch|linear_operator")
     present = torch.cuda.is_available()
     machine = Machine(("cuda", "cpu") if present else ("cpu",), quick)

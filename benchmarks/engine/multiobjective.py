@@ -195,7 +195,10 @@ def main(
     batch: int,
     processes: int,
 ) -> None:
-    """Share of the table's hypervolume against evaluations, the same model for all but NSGA-II."""
+    """Compare methods for several objectives by the share of a table's hypervolume that they find.
+
+    All methods but NSGA-II use the same model.
+    """
     data = need_files(data, CELLS)
     need_tables([column for task in tasks or TASKS for column in TASKS[task][:2]], data)
     chosen = methods or ("diffusion", "local_search", "NSGA-II")

@@ -68,7 +68,7 @@ def fuzz(histories: int) -> Rows:
     "--only",
     metavar="NAME",
     multiple=True,
-    help="Commands to kill (several times); all unless told.",
+    help="Commands to kill; may be given several times.  [default: all]",
 )
 @click.option(
     "--histories",

@@ -74,7 +74,7 @@ def _optuna(table: Table[Any], method: str, seed: int, budget: int) -> int:
     "--task",
     "tasks",
     multiple=True,
-    help="Benchmark, or test column of --data (several times for several); all unless told.",
+    help="Benchmark, or test column of --data; may be given several times.  [default: all]",
 )
 @several("--method", METHODS, "Method to compare", "guided, mutation and random")
 @seeds_option(default=20)
@@ -89,7 +89,10 @@ def main(
     budget: int,
     processes: int,
 ) -> None:
-    """Evaluations until the best cell of a table: 10 random cells, then one at a time."""
+    """Count the evaluations until a search finds the best cell of a table.
+
+    Each search starts with 10 random cells, and then evaluates one cell at a time.
+    """
     tasks = tasks or (*(TEST_COLUMNS if data else ()), *VALIDATION_TASKS)
     methods = methods or ("guided", "mutation", "random")
     need_tables(tasks, data)

@@ -71,7 +71,7 @@ def seconds(function: Callable[[], object], runs: int) -> list[float]:
 @out_option
 @click.option("--runs", default=7, show_default=True, help="How often to time each case.")
 def main(out: Path | None, runs: int) -> None:
-    """Medians of the time to generate, and the peak memory of a search."""
+    """Time generation, and measure the peak memory of a search."""
     product = ProductSpace.categorical([9] * 60)
     cases: list[tuple[str, Callable[[], object], float]] = [
         ("1,000 guided NAS-Bench-201 cells, GP of 100", generate(NASBench201(), 1000, 100), 2.0),

@@ -195,7 +195,10 @@ def main(
     budget: int,
     processes: int,
 ) -> None:
-    """Guided generation, mutation and random candidates for the same surrogate on large spaces."""
+    """Compare guided generation, mutation and random candidates on large spaces.
+
+    All of them find candidates for the same surrogate.
+    """
     chosen = tuple(methods) or tuple(method for method in METHODS if method != "generated")
     for name in problems or PROBLEMS:
         PROBLEMS[name](data)  # says at once what is missing

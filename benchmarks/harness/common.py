@@ -74,7 +74,7 @@ out_option = click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     callback=_made,
-    help="Folder for the results as CSV and JSON; they are only printed unless told.",
+    help="Folder for the results as CSV and JSON.  [default: they are only printed]",
 )
 
 
@@ -119,7 +119,7 @@ def several(flag: str, choices: Iterable[str], what: str, unless: str = "all") -
         f"{flag.removeprefix('--')}s",
         multiple=True,
         type=click.Choice(list(choices)),
-        help=f"{what} (several times for several); {unless} unless told.",
+        help=f"{what}; may be given several times.  [default: {unless}]",
     )
 
 

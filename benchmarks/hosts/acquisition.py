@@ -157,7 +157,7 @@ def _diversity(case: Case, outcome: Outcome) -> float:
     "names",
     multiple=True,
     type=click.Choice(ACQUISITIONS),
-    help="Acquisition function to maximise (several times for several); all unless told.",
+    help="Acquisition function to maximise; may be given several times.  [default: all]",
 )
 @click.option(
     "--problems",
@@ -206,7 +206,10 @@ def main(
     full: bool,
     growth_only: bool,
 ) -> None:
-    """Value, evaluations and CPU time of one call, one thread, all in one run."""
+    """Maximise acquisition functions, and compare value, evaluations and CPU time with BoTorch's.
+
+    All optimizers run in the same process, with one thread.
+    """
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     if growth_only:

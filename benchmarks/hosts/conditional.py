@@ -256,7 +256,7 @@ def main(
     budget: int,
     processes: int,
 ) -> None:
-    """Best value on conditional spaces, beside Optuna's samplers."""
+    """Compare Optuna's samplers with ours where parameters exist only under some conditions."""
     names = problems or tuple(PROBLEMS)
     chosen = samplers or tuple(name for name in SAMPLERS if name != "hierarchical TPE")
     if set(names) != {"branches"}:

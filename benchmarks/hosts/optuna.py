@@ -182,20 +182,20 @@ def jobs_of(
     "parts",
     multiple=True,
     type=click.Choice(("quality", "pareto", "speed", "study")),
-    help="What to measure (several times for several); quality unless told.",
+    help="What to measure; may be given several times.  [default: quality]",
 )
 @click.option(
     "--task",
     "patterns",
     multiple=True,
-    help="Pattern of names of tasks, such as 'hpo*'; all unless told.",
+    help="Pattern of names of tasks, such as 'hpo*'.  [default: all]",
 )
 @click.option(
     "--sampler",
     "samplers",
     multiple=True,
     type=click.Choice((*SAMPLERS, "diffusion-space")),
-    help="Sampler to compare (several times for several); all unless told.",
+    help="Sampler to compare; may be given several times.  [default: all]",
 )
 @seeds_option(default=20)
 @click.option("--trials", default=100, show_default=True, help="Number of trials of each run.")
@@ -226,7 +226,7 @@ def main(
     """Compare Optuna's samplers with ours on tables, functions and a small training.
 
     Regret is the gap to the best value, in % of the gap of a median random point. Part pareto
-    compares hypervolumes, part speed takes the time of a suggestion, part study runs one study of
+    compares hypervolumes, part speed times a suggestion, and part study runs one study of
     `--trials` trials in `--workers` processes on one SQLite file.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)

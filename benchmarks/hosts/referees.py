@@ -234,14 +234,14 @@ def available(names: Iterable[str], data: Path | None) -> list[str]:
     "families",
     multiple=True,
     type=click.Choice(tuple(FAMILIES)),
-    help="Family of tasks (several times for several); all unless told.",
+    help="Family of tasks; may be given several times.  [default: all]",
 )
 @click.option(
     "--sampler",
     "samplers",
     multiple=True,
     type=click.Choice((OURS, *PEERS)),
-    help="Sampler to compare (several times for several); all unless told.",
+    help="Sampler to compare; may be given several times.  [default: all]",
 )
 @click.option(
     "--half",

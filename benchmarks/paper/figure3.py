@@ -46,7 +46,7 @@ def poor_and_generated(task: str, data: Path, seed: int) -> tuple[list[float], l
 @seeds_option(default=10)
 @processes_option
 def main(data: Path | None, out: Path | None, seeds: int, processes: int) -> None:
-    """Test accuracy of 100 cells, guided by 50 random cells without the best tenth of all."""
+    """Generate 100 cells with a surrogate that saw 50 cells, none of the best tenth of all."""
     need_tables(TEST_COLUMNS, data)
     jobs = [(task, data, seed) for task in TEST_COLUMNS for seed in range(seeds)]
     found = run_all(poor_and_generated, jobs, processes, "generations")

@@ -109,7 +109,10 @@ def main(
     budget: int,
     processes: int,
 ) -> None:
-    """Best value against evaluations, by surrogate and strategy; 10 random starts, then singly."""
+    """Compare surrogates and strategies of Bayesian optimisation by the best value they find.
+
+    Each search starts with 10 random architectures, and then evaluates one at a time.
+    """
     data = need_files(data, *(NEEDS[task] for task in tasks or TASKS))
     for task in tasks or TASKS:
         panels: dict[str, dict[str, Floats]] = {}

@@ -76,7 +76,7 @@ def generated_values(
     "--prior",
     "priors",
     multiple=True,
-    help="Prior of the surrogate, such as default (several times for several).",
+    help="Prior of the surrogate, such as default; may be given several times.",
 )
 @click.option(
     "--oversample",
@@ -94,9 +94,9 @@ def main(
     oversample: float,
     processes: int,
 ) -> None:
-    """Test accuracy of 1,000 distinct generated cells, the surrogate fitted on few random ones.
+    """Generate 1,000 distinct cells with a surrogate of few random cells; report their accuracy.
 
-    With a prior, no random ones are needed: `--prior default --observe 0`.
+    With a prior, no random cells are needed: `--prior default --observe 0`.
     """
     if not observe and not priors:
         raise click.UsageError("the surrogate needs cells or a prior: --observe or --prior")

@@ -64,7 +64,7 @@ Results = dict[Case, dict[str, Any]]
 @several("--network", NETWORKS, "Network to train, whole or without a part")
 @seeds_option(default=3)
 @click.option(
-    "--steps", type=int, help="Number of steps of training; what each space needs unless told."
+    "--steps", type=int, help="Number of steps of training.  [default: what each space needs]"
 )
 @click.option(
     "--batch-size",

@@ -55,7 +55,7 @@ def crossed(guiding: str, data: Path, seed: int) -> dict[str, list[float]]:
 @seeds_option(default=10)
 @processes_option
 def main(data: Path | None, out: Path | None, seeds: int, processes: int) -> None:
-    """Accuracies of 20 generated cells, guided by 50 random measurements of each objective."""
+    """Generate 20 cells for each objective, guided by 50 random measurements of it."""
     need_tables(OBJECTIVES.values(), data)
     jobs = [(guiding, data, seed) for guiding in OBJECTIVES for seed in range(seeds)]
     found = run_all(crossed, jobs, processes, "generations")

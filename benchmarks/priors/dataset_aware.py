@@ -41,7 +41,7 @@ meta_option = click.option(
     "--meta",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     default=MEASURED,
-    help="Table that benchmarks.meta_dataset wrote; the one that ships unless told.",
+    help="Table that benchmarks.meta_dataset wrote.  [default: the one that ships]",
 )
 
 LEAST_CELLS = 8
@@ -224,7 +224,10 @@ def main(
     ship: Path | None,
     out: Path | None,
 ) -> None:
-    """Rank correlation and regret on tasks, and on a source of images, never seen in training."""
+    """Judge priors on tasks, and on a source of images, that they never saw in training.
+
+    They are judged by rank correlation and regret.
+    """
     torch.set_num_threads(1)
     tasks = load_tasks(meta, fashion)
     if ship is not None:

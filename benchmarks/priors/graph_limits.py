@@ -69,9 +69,10 @@ def row_of(graph: str) -> dict[str, object]:
 @click.command()
 @out_option
 def main(out: Path | None) -> None:
-    """Place of the first architecture within 0.5 % of the best, in rankings made in hindsight.
+    """Measure how much other data sets can tell about one, by rankings made in hindsight.
 
-    "best" are least-squares fits to the true values of all architectures of the very data set.
+    A figure is the place of the first architecture within 0.5 % of the best. "best" are
+    least-squares fits to the true values of all architectures of that data set itself.
     """
     rows = [row_of(graph) for graph in GRAPHS]
     show(f"Place of the first architecture within {CLOSE:g} % of the best", rows)

@@ -237,10 +237,10 @@ def _parts_at_hand(data: Path | None, tasks: Sequence[str]) -> tuple[str, ...]:
     "parts",
     multiple=True,
     type=click.Choice(PARTS),
-    help="What to measure (several times for several); what is at hand unless told.",
+    help="What to measure; may be given several times.  [default: what is at hand]",
 )
 @click.option(
-    "--task", "tasks", multiple=True, help="Tables to search; all that are at hand unless told."
+    "--task", "tasks", multiple=True, help="Tables to search.  [default: all that are at hand]"
 )
 @click.option(
     "--seeds",
@@ -261,13 +261,14 @@ def main(
     processes: int,
     quick: bool,
 ) -> None:
-    """Search with and without priors, on tables that help them and that mislead.
+    """Search with and without priors, on tables on which they help and on which they mislead.
 
-    Cells: "best" and "top 0.1 %" are evaluations until then; r5 to r50 the mean regret: the gap to
-    the best, where that of the median architecture is 1. "worse" is how many standard errors the
-    regret is above that without a prior; negative if it is below. The first run is on all cells,
-    each further one on a random nine tenths of the classes. Kernels: the logarithm of the
-    slowdown after a few trials on one card, where two others have been studied.
+    Part cells: "best" and "top 0.1 %" count the evaluations until such a cell is found. r5 to r50
+    are the mean regret after so many evaluations: the gap to the best, in units of the gap of the
+    median architecture. "worse" says by how many standard errors the regret is above that without
+    a prior; it is negative where the prior helps. The first run is on all cells, each further one
+    on a random nine tenths of the classes. Part kernels: the logarithm of the slowdown after a few
+    trials on one card, where two others have been studied.
     """
     torch.set_num_threads(1)
     if quick:

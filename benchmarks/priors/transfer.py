@@ -223,7 +223,7 @@ def main(
     budget: int,
     processes: int,
 ) -> None:
-    """Generation and search with meta-surrogates that are trained anew for each seed."""
+    """Generate and search with meta-surrogates that are trained anew for each seed."""
     parts = parts or PARTS
     if set(parts) & {"table1", "table2"}:
         data = need_files(data, CELLS, *CELL_SOURCES)

@@ -182,7 +182,7 @@ def main(
     meta: Path,
     out: Path | None,
 ) -> None:
-    """Best accuracy after a few proposed cells, and after many random ones.
+    """Compare a few cells that priors propose with many random ones, all trained on images.
 
     No prior knows the source of images. Each search picks its best by the validation images, and
     that one is measured on test images that no search has seen.

@@ -29,8 +29,8 @@ within_option = click.option(
     metavar="BOUND",
     multiple=True,
     callback=_checked,
-    help="What architectures may cost, such as 'params<=60M' or 'flops>=1.5G'; several times for "
-    "both ends of a window or several costs. Numbers may end in k, M, G or B.",
+    help="What architectures may cost, such as 'params<=60M' or 'flops>=1.5G'. May be given "
+    "several times.",
 )
 
 

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from naslib_diffusion.commands.errors import UserError
+from naslib_diffusion.commands.groups import Sectioned
 from naslib_diffusion.commands.options import (
     POSITIVE,
+    SECTIONS,
     SEED,
     Whole,
     budgeted,
     make_space,
     make_table,
+    quiet_option,
     refuse_existing,
     table_options,
 )
@@ -48,7 +51,7 @@ class _Fit:
     observed: set[Hashable]
 
 
-@click.command()
+@click.command(cls=Sectioned, sections=SECTIONS)
 @table_options("--data", "--api-file")
 @click.option(
     "-n",
@@ -65,7 +68,7 @@ class _Fit:
     type=Whole(1, MAX_OBSERVED),
     default=50,
     show_default=True,
-    help="To how many random rows of the table to fit the surrogate; a smaller table is used "
+    help="How many random rows of the table the surrogate learns from. A smaller table is used "
     "whole.",
 )
 @click.option(
@@ -97,7 +100,7 @@ class _Fit:
     help="CSV file to write.",
 )
 @click.option("--force", is_flag=True, help="Overwrite --out if it exists.")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@quiet_option
 def generate(
     *,
     number: int,

@@ -64,6 +64,23 @@ def check_device(context: click.Context, parameter: click.Parameter, value: str)
 SEED = Whole(min=0, max=2**31 - 1)
 """Range of seeds; room for 2**31 more, counted up from the first."""
 
+SECTIONS = {
+    "What is searched": ("benchmark", "table", "objective", "direction", "space", "within"),
+    "Images to train on": ("data", "preset", "device", "size", "holdout", "export"),
+    "How much, and where results go": (
+        *("number", "observe", "budget", "seeds", "out", "resume", "force", "quiet"),
+    ),
+    "How the search works": (
+        *("prior", "surrogate", "strategy", "checkpoint", "initial", "batch", "noisy", "seed"),
+    ),
+    "How tables are read": ("arch_column", "missing", "distinct", "api_file"),
+    "How networks are trained": (
+        *("epochs", "batch_size", "lr", "momentum", "weight_decay"),
+        *("channels", "cells", "flip", "crop", "threads"),
+    ),
+}
+"""Sections of the help of commands that search or generate: common options come first."""
+
 # of the commands that run searches
 seeds_option = click.option(
     "--seeds",
@@ -87,7 +104,7 @@ strategy_option = click.option(
     default="guided",
     show_default=True,
     help="Where candidates come from: `guided` generates them by diffusion, `enumerate` looks at "
-    "every architecture of a small space, `auto` chooses between these two, `random` draws them, "
+    "every architecture of a small space, `auto` takes one of these two, `random` draws them, "
     "`mutation` changes the best.",
 )
 batch_option = click.option(
@@ -96,7 +113,7 @@ batch_option = click.option(
     type=POSITIVE,
     default=1,
     show_default=True,
-    help="How many architectures to choose at a time, as if they were trained in parallel.",
+    help="How many architectures are chosen at a time, as if they were trained in parallel.",
 )
 resume_option = click.option(
     "--resume",
@@ -116,22 +133,20 @@ def table_options(*files: str) -> Callable[[F], F]:
         click.option(
             "--benchmark",
             metavar="NAME",
-            help="A public benchmark: nasbench201/cifar10, nasbench201/cifar100, "
-            "nasbench201/imagenet16, analog/baseline_accuracy, nasbenchgraph/cora, hwgpt/s, ...; "
-            "`list` lists all.",
+            help="A public benchmark, such as nasbench201/cifar10; `list` lists all of them.",
         ),
         click.option(
             "--space",
             metavar="NAME",
-            help="Search space, of --table: nasbench201 (default), mobilenetv3, nasbenchgraph, "
-            "gpt-s, gpt-m, gpt-l, or a YAML file that declares one.",
+            help="Search space of --table: mobilenetv3, nasbenchgraph, gpt-s, gpt-m, gpt-l, or a "
+            "YAML file that declares one.  [default: nasbench201]",
         ),
         click.option(
             "--table",
             metavar="FILE",
             type=click.Path(path_type=Path),
-            help="Your own measurements: a file with a column of architectures and columns of "
-            "numbers. It may be CSV, JSON lines, a JSON array or Parquet, compressed or not.",
+            help="Your own measurements: a CSV, JSON or Parquet file with a column of "
+            "architectures and columns of numbers.",
         ),
         click.option(
             "--objective", metavar="COLUMN", help="Column of --table to maximise or minimise."
@@ -147,8 +162,8 @@ def table_options(*files: str) -> Callable[[F], F]:
             type=click.Choice(["fail", "skip"]),
             default="fail",
             show_default=True,
-            help="What to do with a row of --table that has no value: count it as a failed "
-            "training (fail), or leave it out (skip).",
+            help="A row of --table without a value counts as a failed training (fail), or is "
+            "left out (skip).",
         ),
         click.option(
             "--direction",
@@ -160,17 +175,17 @@ def table_options(*files: str) -> Callable[[F], F]:
         click.option(
             "--distinct",
             type=click.Choice(["isomorphic", "exact"]),
-            help="Whether isomorphic architectures, which compute the same function, count as "
-            "one, which is right for accuracy (isomorphic), or not, which is right for latency "
-            "and size (exact).  [default: isomorphic, if their rows of the table agree]",
+            help="Isomorphic architectures compute the same function. They count as one "
+            "(isomorphic), which is right for accuracy, or as several (exact), which is right for "
+            "latency and size.  [default: isomorphic, if their rows of the table agree]",
         ),
         click.option(
             *files,
             "api_file",
             metavar="PATH",
             type=click.Path(path_type=Path),
-            help="Your data for a benchmark: .pth for nasbench201-api/..., .pbz2 or folder for "
-            "nats-bench/..., hwgpt_perplexity_*.safetensors or its folder for hwgpt/...",
+            help="The data of a benchmark that does not ship: .pth for nasbench201-api/..., "
+            ".pbz2 or a folder for nats-bench/..., .safetensors or a folder for hwgpt/...",
         ),
     ]
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
+from naslib_diffusion.commands.groups import Sectioned
 from naslib_diffusion.commands.options import (
     POSITIVE,
+    SECTIONS,
     Whole,
     batch_option,
     quiet_option,
@@ -21,7 +23,7 @@ from naslib_diffusion.commands.options import (
 from naslib_diffusion.commands.table_run import check_priors, run_search
 
 
-@click.command()
+@click.command(cls=Sectioned, sections=SECTIONS)
 @table_options("--data", "--api-file")
 @click.option(
     "--budget",
@@ -29,7 +31,7 @@ from naslib_diffusion.commands.table_run import check_priors, run_search
     type=POSITIVE,
     default=50,
     show_default=True,
-    help="How many architectures each seed may evaluate, the random start included.",
+    help="How many architectures each search may evaluate, the random start included.",
 )
 @seeds_option
 @seed_option
@@ -37,7 +39,7 @@ from naslib_diffusion.commands.table_run import check_priors, run_search
     "--initial",
     metavar="N",
     type=Whole(min=0),
-    help="How many random architectures each seed evaluates at the start.  [default: 10, or 0 "
+    help="How many random architectures each search evaluates at the start.  [default: 10, or 0 "
     "with --prior]",
 )
 @batch_option
@@ -54,16 +56,15 @@ from naslib_diffusion.commands.table_run import check_priors, run_search
     "--prior",
     metavar="NAME",
     multiple=True,
-    help="What to expect before anything is measured: `zero-cost` knows untrained networks, "
-    "`tasks` knows other tasks, `default` is all of these that ship for the space. It may also be "
-    "a .safetensors file, or a table of another task, FILE or FILE:COLUMN. Give several, and "
-    "each counts by how well it explains what is observed.",
+    help="What to expect of architectures before any is measured: what other tasks say (tasks), "
+    "what untrained networks say (zero-cost), or all that ships for the space (default). May also "
+    "be a .safetensors file, or a table of another task, FILE or FILE:COLUMN. May be given "
+    "several times; each counts by how well it explains what is observed.",
 )
 @click.option(
     "--noisy",
     is_flag=True,
-    help="Let each evaluation return one of the trainings of an architecture, in place of their "
-    "mean.",
+    help="Each evaluation returns one of the trainings of an architecture, not their mean.",
 )
 @click.option(
     "--out",

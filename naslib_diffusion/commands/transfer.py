@@ -8,8 +8,10 @@ from typing import Any
 import click
 
 from naslib_diffusion.commands.errors import UserError
+from naslib_diffusion.commands.groups import Sectioned
 from naslib_diffusion.commands.options import (
     POSITIVE,
+    SECTIONS,
     Finite,
     Whole,
     batch_option,
@@ -57,56 +59,54 @@ def image_options(command: Any) -> Any:
             "--data",
             metavar="FOLDER",
             help="Your images, in one subfolder per class, or in train/ and val/ with such "
-            "subfolders. Each proposed cell is trained on them. cifar10:FOLDER, cifar100:FOLDER, "
-            "aircraft:FOLDER and pets:FOLDER are data sets that torchvision keeps in FOLDER.",
+            "subfolders. Each proposed cell is trained on them. torchvision's data sets are "
+            "cifar10:FOLDER, cifar100:FOLDER, aircraft:FOLDER and pets:FOLDER.",
         ),
         click.option("--size", metavar="N", type=Whole(4, 512),
                      help="Scale images to N x N.  [default: their own size, 8 to 32]"),
         click.option("--holdout", type=Finite(0, 0.9, min_open=True), default=0.2,
-                     help="Share of the images of each class that is held out to measure "
-                     "accuracy, if the folder has no val/.",
+                     help="Share of the images of each class that only measures accuracy, if "
+                     "the folder has no val/.",
                      **number),
         click.option("--preset", type=click.Choice(["quick", "standard", "paper"]),
                      default="quick", show_default=True,
-                     help="Effort of each training. In epochs, channels and cells a stage, "
-                     "quick is 20, 8, 1; standard is 60, 16, 2; paper is 200, 16, 5."),
+                     help="Effort of each training: 20 epochs of a network with 8 channels "
+                     "and 1 cell a stage (quick), 60 with 16 and 2 (standard), 200 with 16 and 5 "
+                     "(paper)."),
         click.option("--epochs", metavar="N", type=POSITIVE,
-                     help="Epochs for which each proposed cell is trained.  [default: by "
-                     "--preset]"),
+                     help="Epochs of each training.  [default: by --preset]"),
         click.option("--batch-size", metavar="N", type=Whole(2),
                      help="Images in one step of training.  [default: by the number of images, "
                      "16 to 256]"),
         click.option("--lr", type=Finite(0, min_open=True), default=0.1,
                      help="Learning rate of training, at its start.", **number),
         click.option("--momentum", type=Finite(0, 1, max_open=True), default=0.9,
-                     help="Momentum of the gradient descent that trains.", **number),
+                     help="Momentum of the gradient descent.", **number),
         click.option("--weight-decay", type=Finite(0), default=5e-4,
-                     help="How strongly training pulls weights towards zero.", **number),
+                     help="How strongly weights are pulled towards zero.", **number),
         click.option("--channels", metavar="N", type=Whole(1, 1024),
-                     help="Channels of the first of the network's three stages.  [default: by "
-                     "--preset]"),
+                     help="Channels of the first of three stages.  [default: by --preset]"),
         click.option("--cells", metavar="N", type=Whole(1, 50),
-                     help="Copies of the cell in each of the network's stages.  [default: by "
-                     "--preset]"),
+                     help="Copies of the cell in each stage.  [default: by --preset]"),
         click.option("--flip/--no-flip", default=None,
                      help="Mirror training images at random, or never.  [default: where the "
                      "images allow it]"),
         click.option("--crop", metavar="N", type=Whole(0, 64),
-                     help="Shift images at random, by so many pixels at most.  [default: an "
-                     "eighth of the size, none below 16 pixels]"),
+                     help="Shift training images at random, by at most N pixels.  [default: an "
+                     "eighth of the size, 0 below 16 pixels]"),
         click.option("--threads", metavar="N", type=POSITIVE,
                      help="CPU threads.  [default: as many as make a timed step faster]"),
         click.option("--device", metavar="DEVICE", callback=check_device, default="cpu",
                      show_default=True, help="Where networks are trained: cpu or cuda."),
         click.option("--export", type=click.Choice(["onnx", "pt"]), multiple=True,
-                     help="Export the best network: ONNX or TorchScript."),
+                     help="Also write the best network as ONNX or TorchScript (pt)."),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
     return command
 
 
-@click.command()
+@click.command(cls=Sectioned, sections=SECTIONS)
 @table_options("--api-file")
 @image_options
 @click.option(
@@ -115,17 +115,17 @@ def image_options(command: Any) -> Any:
     multiple=True,
     default=("default",),
     show_default=True,
-    help="What to expect before anything is measured; may be given several times. `tasks` knows "
-    "other tasks, `zero-cost` knows untrained networks, `default` is all of these that ship for "
-    "the space. It may also be a .safetensors file, or a table of another task, FILE or "
-    "FILE:COLUMN. With --data, `cells` knows large data sets, `images` knows small ones that look "
-    "like yours, `default` is both, and `none` is neither.",
+    help="What to expect of architectures before any is measured: what other tasks say (tasks), "
+    "what untrained networks say (zero-cost), or all that ships for the space (default). May also "
+    "be a .safetensors file, or a table of another task, FILE or FILE:COLUMN. With --data: what "
+    "large data sets say (cells), what small ones say that look like yours (images), both "
+    "(default), or nothing (none). May be given several times.",
 )
 @click.option(
     "--budget",
     metavar="N",
     type=POSITIVE,
-    help="How many architectures each seed may evaluate, or with --data how many cells to train.  "
+    help="How many architectures each search may evaluate; with --data, how many cells to train.  "
     "[default: 30, or 5 with --data]",
 )
 @seeds_option
@@ -136,7 +136,7 @@ def image_options(command: Any) -> Any:
     type=Whole(min=0),
     default=0,
     show_default=True,
-    help="How many random architectures each seed evaluates before the prior proposes any.",
+    help="How many random architectures each search evaluates before the prior proposes any.",
 )
 @batch_option
 @strategy_option
@@ -153,9 +153,9 @@ def transfer(
 ) -> None:
     """Search with what other tasks say about the architectures of this one.
 
-    A meta-surrogate, trained once on other tasks, proposes the first architectures; each result
-    adapts it. Writes trials.csv, summary.json and report.html, as `search` does. With --data it
-    trains each proposal on your images, and writes the best network, best.safetensors, too.
+    A model that learned from other tasks proposes the first architectures, and each result
+    corrects it. The files are those of `search`: trials.csv, summary.json and report.html. With
+    --data, each proposed cell is trained on your images, and the best network is written, too.
 
     \b
     Examples:
