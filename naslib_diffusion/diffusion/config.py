@@ -114,7 +114,10 @@ class TrainConfig:
 
 
 def noise_levels(config: TrainConfig, share: Tensor) -> Tensor:
-    """Return the noise levels below which given shares of a training's are, `B` to `B`."""
+    """Return the noise levels below which given shares of the noise levels of a training lie.
+
+    Maps `B` shares to `B` noise levels.
+    """
     low, median, high = (
         math.log(v) for v in (config.sigma_min, config.sigma_median, config.sigma_max)
     )

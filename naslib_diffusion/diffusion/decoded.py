@@ -19,12 +19,13 @@ REMEMBERED = 2**16
 def guide_on(space: Space[A], function: Callable[[A], SupportsFloat]) -> Guide:
     """Return a guide that scores relaxed architectures by what they decode to.
 
-    A guide that maps encodings differentiably steers better: this one has no gradient, so that
-    generation follows it by resampling alone.
+    This guide has no gradient, so that generation follows it by resampling alone. A guide that
+    is a differentiable function of encodings steers better.
 
     Args:
         space: what the architectures are of.
-        function: maps a valid architecture to its score, to be maximised; called once for each.
+        function: maps a valid architecture to its score, which is maximised. It is called once for
+            each architecture.
     """
     remembered = functools.lru_cache(REMEMBERED)(function)
 

@@ -71,18 +71,19 @@ class ExactDenoiser:
     A block whose coordinates take one of K values `a_k` has
     `E[x0 | x] = sum_k w_k a_k` with `w = softmax((x . a_k - |a_k|^2 / 2) / sigma^2)`;
     a uniform coordinate has the mean of a normal law truncated to [0, 1]; see `_union_mean` for
-    a union and `PathMean` for paths. Blocks that differ in place only are processed together.
-    Batches are the last axis inside, and contiguous in what is returned: blocks are narrow,
-    batches are long.
+    a union and `PathMean` for paths. Blocks that differ only in their place are processed
+    together. Inside, the batch is the last axis, since blocks are narrow and batches are long.
+    Results are contiguous.
 
     Args:
         space: a space with `blocks`, or the blocks themselves, which must cover the flattened
             encoding. A whole enumerated space may be one block.
         device: where the atoms live; inputs must be there too.
-        dtype: the precision that suits; each call computes in that of its input.
+        dtype: the precision that suits the space. Each call computes in the precision of its
+            input.
 
     Attributes:
-        partial: whether it knows but a sample of the law; see `MAX_ATOMS`.
+        partial: whether it knows only a sample of the law; see `MAX_ATOMS`.
 
     Raises:
         ValueError: if the law of the space does not factorise, or blocks overlap or leave gaps.
@@ -140,7 +141,7 @@ def suitable_precision(space: Space[Any]) -> torch.dtype:
 
 
 def grouped(blocks: Sequence[Block]) -> list[tuple[Tensor, Block]]:
-    """Collect blocks that differ in place only: pairs of columns (`G x width`) and one of them."""
+    """Collect blocks that differ only in place: their columns, `G x width`, and one block."""
     groups: list[tuple[list[tuple[int, ...]], Block]] = []
     for block in blocks:
         for columns, first in groups:
@@ -285,7 +286,8 @@ def _atoms_mean(x: Tensor, sigma: Tensor, atoms: Tensor) -> Tensor:
 
 def _logits(x: Tensor, sigma: Tensor, atoms: Tensor) -> Tensor:
     """Log of the posterior over `atoms` (`... x K x w`) given `x` (`... x w x B`), up to a
-    constant."""
+    constant.
+    """
     return (atoms @ x - atoms.square().sum(-1, keepdim=True) / 2) / sigma**2
 
 

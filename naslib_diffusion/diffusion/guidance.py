@@ -27,8 +27,8 @@ Scale = float | Tensor | Callable[[Sigma], float | Tensor]
 def score(guide: Guide, x: Tensor) -> Tensor:
     """Return the scores of a guide at `x` (`B x *shape`), of its dtype and on its device: `B`.
 
-    A module gets its input in its own dtype and on its own device. Scores may be a NumPy array,
-    lie elsewhere, and have a last dimension of 1.
+    A guide that is a module gets its input in its own dtype and on its own device. It may return
+    a NumPy array, scores on another device, or scores with a last dimension of 1.
 
     Raises:
         ValueError: if the guide does not return one score per row.
@@ -162,8 +162,8 @@ class TiltGuidance(_Guided):
     not back-propagate through the denoiser.
 
     Args:
-        iterations: how often g is evaluated; from the second time on at the guided estimate,
-            which is where the linearisation of a curved f matters.
+        iterations: how often g is evaluated. From the second time on, it is evaluated at the
+            guided estimate, which is where the linearisation of a curved f matters.
     """
 
     denoiser: Denoiser

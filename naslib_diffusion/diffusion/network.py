@@ -26,22 +26,23 @@ class ScoreNetwork(nn.Module):
     The score is `(network(x, sigma) - x) / sigma^2`. It computes in the precision of its weights
     and answers in that of `x`.
 
-    With the posterior head the estimate of a node is Bayes' rule: the likelihood of operation k,
-    proportional to `exp((x_k - 1/2) / sigma^2)`, is known; the prior of k given all other nodes is
-    what the network predicts, as logits. Where nodes can be absent, that is one more operation, of
-    an all-zero row. Entries of E are treated alike, as present or absent. The logits are scaled by
-    `sqrt(1 + sigma_data^2 / sigma^2)`: what the other nodes tell is the surer the less noise there
-    is, and has to stand against ever larger likelihoods. With the linear head the estimate is
+    With the posterior head, the estimate of a node follows from Bayes' rule. The likelihood of
+    operation k is known: it is proportional to `exp((x_k - 1/2) / sigma^2)`. The network predicts
+    the prior of k given all other nodes, as logits. Where nodes can be absent, absence is one more
+    operation, whose row is zero. Entries of E are treated in the same way, as present or absent.
+    The logits are scaled by `sqrt(1 + sigma_data^2 / sigma^2)`: with less noise, the other nodes
+    say more, and likelihoods grow, too. With the linear head, the estimate is
     `c_skip x + c_out F(c_in x)`, for nodes of any kind.
 
     Args:
         layout: where V and E lie.
         config: size and options.
         space_name: name of the space, for messages and files.
-        support: least and largest value of each entry over the space, `2 x N x C`; zero and one
-            unless told.
+        support: least and largest value of each entry over the space, `2 x N x C`. The default is
+            zero and one.
         clamp: whether estimates are kept within the support, so that entries that are constant
-            over the space are exact. The network learns those too: it trains with this off.
+            over the space are exact. It is off in training, so that the network learns these
+            entries, too.
     """
 
     support: Tensor
@@ -75,7 +76,7 @@ class ScoreNetwork(nn.Module):
     def for_space(
         cls, space: Space[Any], x: Tensor, config: NetworkConfig | None = None
     ) -> ScoreNetwork:
-        """Return an untrained network for a space; `x` (`B x N x C`) are encodings of it, many."""
+        """Return an untrained network for a space, given many encodings of it, `B x N x C`."""
         layout, support = GraphLayout.of(space), torch.stack([x.amin(0), x.amax(0)])
         absence = bool((x[..., : layout.operations] == 0).all(-1).any())
         config = dataclasses.replace(config or NetworkConfig(), absence=absence)

@@ -5,7 +5,7 @@ Each is a function `sample_x(denoiser, x, sigmas, *, generator, callback)`:
 * `denoiser` maps (`x`: `B x *shape`, `sigma`: float) to the clean estimate, `B x *shape`;
 * `x` is noise at level `sigmas[0]`, `B x *shape`;
 * `sigmas` are decreasing noise levels, length T + 1, the last one 0 (see `schedules`);
-* `generator` is the source of randomness of the stochastic ones, on the device of `x` or the CPU;
+* `generator` is the source of randomness of stochastic samplers, on the device of `x` or the CPU;
 * `callback` is told of each step before it is taken.
 
 The result, `B x *shape`, is to be discretised by the space. All raise ValueError if `sigmas` does
@@ -192,7 +192,7 @@ def sample_predictor_corrector(
 
 
 def steps(sigmas: Tensor) -> Iterator[tuple[int, float, float]]:
-    """Yield (index, noise level, next lower level) as plain numbers: no synchronisation per step.
+    """Yield (index, noise level, next lower level) as plain numbers, without waiting for a device.
 
     Raises:
         ValueError: if `sigmas` does not decrease to 0.

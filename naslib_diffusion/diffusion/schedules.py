@@ -20,8 +20,9 @@ SIGMA_MIN, SIGMA_MAX = 0.1, 5.0
 def randn_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Draw normal noise shaped like `x`, in its precision and layout, where the generator is.
 
-    A generator on the CPU gives the same noise in all precisions and layouts and on all devices,
-    for which a card has to wait. One on a card draws in the order in which `x` lies in memory.
+    A generator on the CPU gives the same noise in all precisions, in all layouts and on all
+    devices, but a GPU has to wait for it. A generator on a GPU draws in the order in which `x`
+    lies in memory.
     """
     device = x.device if generator is None else generator.device
     if device.type == "cpu":

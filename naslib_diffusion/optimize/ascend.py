@@ -39,7 +39,7 @@ def ascend(
         x: encodings, `S x D`.
         scores: what to maximise, differentiable in those coordinates.
         columns: the uniform coordinates, `C`.
-        region: where they may go; [0, 1] unless told.
+        region: where they may go. The default is [0, 1].
         max_iterations: of the optimiser.
 
     Returns:

@@ -24,7 +24,7 @@ class Effort:
         probes: random architectures that set the unit of guidance, and compete as starts.
         samples: architectures to generate; 0 turns the generator off, and takes 32 more probes.
         steps: of denoising.
-        scale: of guidance, see `GuidedGenerator.generate`; sharp for the space unless told.
+        scale: strength of the guidance, see `GuidedGenerator.generate`. The default is sharp.
         starts: how many of the best are polished; 0 turns the polish off.
         screen: moves that a sweep of the polish scores; see `climb`.
         pairs: moves that are combined with a second one at its end; see `climb`.

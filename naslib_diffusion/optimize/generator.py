@@ -35,7 +35,7 @@ from naslib_diffusion.spaces.sampling import sample_some
 A = TypeVar("A", bound=Hashable)
 
 STEPS = 10
-"""Denoising steps, unless told."""
+"""How many denoising steps there are by default."""
 BATCH = 1024
 """Architectures denoised at a time."""
 PROBES = 256
@@ -45,7 +45,7 @@ MIN_BATCH = 32
 
 
 class GuidedGenerator(Generic[A]):
-    """Generates architectures: noise, guided denoising, discretisation, rejection of repeats.
+    """Generates architectures by guided denoising of noise; rounds them, and rejects repeats.
 
     Successive calls of one generator give different architectures. The same seed reproduces the
     same sequence of calls on the same device; on the CPU it does so exactly.
@@ -53,7 +53,7 @@ class GuidedGenerator(Generic[A]):
     Args:
         space: the space of the architectures.
         denoiser: maps (`x`: `B x *shape`, `sigma`) to clean estimates. The default is the exact
-            denoiser. A denoiser that is guided already (`NoisyGuidance`) will do. Modules and the
+            denoiser. It may be guided already, as `NoisyGuidance` is. Modules and the
             package's own denoisers are moved to `device`; functions get their input there.
         device: where to compute. The default suits batches of `BATCH` (see
             `naslib_diffusion.runtime.devices`).
@@ -149,7 +149,8 @@ class GuidedGenerator(Generic[A]):
             max_rounds: how many rounds may find few before the rest is drawn without guidance.
 
         Raises:
-            SpaceExhausted: if fewer than `n` exist or could be found. It carries those found.
+            SpaceExhausted: if fewer than `n` exist or could be found. It carries those that were
+                found.
             ValueError: if an argument is out of range, or the guide returns NaN or a wrong shape.
         """
         _check(n, unique, oversample, batch_size)
@@ -213,7 +214,7 @@ class GuidedGenerator(Generic[A]):
     def denoise(
         self, rows: int, guide: Guide | None = None, strength: float = 0.0, *, blind: bool = False
     ) -> Tensor:
-        """Denoise one batch: relaxed architectures, `rows x *shape`, repeats among them.
+        """Denoise one batch, and return relaxed architectures, `rows x *shape`; some may be equal.
 
         Args:
             rows: how many.

@@ -65,10 +65,10 @@ class Maximizer(Generic[A]):
 
     Args:
         space: where to look.
-        effort: how hard to try; what suits the space unless told.
+        effort: how hard to try. The default suits the space.
         device: where the function is evaluated.
         seed: of all random decisions.
-        denoiser: of the generator; the exact one unless told.
+        denoiser: that of the generator. The default is the exact one.
 
     Raises:
         ValueError: if the law of the space does not factorise and no denoiser is given.

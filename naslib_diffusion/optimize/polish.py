@@ -30,7 +30,7 @@ class Polisher(Generic[A]):
 
     Args:
         space: where to climb.
-        effort: how hard to try; what suits the space unless told.
+        effort: how hard to try. The default suits the space.
         device: of the encodings.
         random: for spaces that draw some of their neighbours at random.
     """

@@ -16,7 +16,7 @@ from naslib_diffusion.spaces.base import Space
 A = TypeVar("A", bound=Hashable)
 
 CHUNK = 1024
-"""Encodings that a guide is given at once, unless told."""
+"""How many encodings a guide is given at once by default."""
 
 
 class Scores(Generic[A]):

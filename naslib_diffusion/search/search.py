@@ -134,7 +134,7 @@ class Search(Generic[A]):
 
     @property
     def trials(self) -> list[Trial[A]]:
-        """What was told, oldest first."""
+        """The evaluations that were told, oldest first."""
         return self.history.trials
 
     @property
@@ -144,7 +144,7 @@ class Search(Generic[A]):
 
     @property
     def pending(self) -> list[A]:
-        """Architectures that were asked and not told yet."""
+        """The architectures that were asked for and not told yet."""
         return self.history.pending
 
     @one_thread()
@@ -170,7 +170,7 @@ class Search(Generic[A]):
         return archs
 
     def expect(self, archs: Sequence[A]) -> None:
-        """Record evaluations that are under way elsewhere: pending, as if they had been asked."""
+        """Record that architectures are being evaluated elsewhere, as if they had been asked."""
         self.history.expect(archs)
 
     @on_cpu
@@ -182,15 +182,16 @@ class Search(Generic[A]):
     ) -> None:
         """Record evaluations, whether they were asked or not; repeats are noisy measurements.
 
-        A value that is not finite is a failure: it is never asked again, and a model of where
-        evaluations fail keeps the search away, unless the same architecture did not fail once.
-        One architecture may be told with one value.
+        A value that is not finite is a failure. The search never asks for a failed architecture
+        again, and learns where evaluations fail. If an evaluation of the same architecture
+        succeeded, too, the failure does not count. One architecture may be told with one value,
+        without lists.
 
         Args:
             archs: what was evaluated: architectures, or their strings.
             values: of the objective, one for each.
-            constraints: for each the values of all constraints, which are met if not positive; or
-                none where they are unknown.
+            constraints: for each architecture the values of all constraints. A constraint is met
+                if its value is not positive. An empty list says that they are unknown.
 
         Raises:
             ValueError: if the lengths differ, or an architecture is not of the space.
@@ -217,15 +218,15 @@ class Search(Generic[A]):
 
     @classmethod
     def load(cls, path: str | Path, space: Space[A] | None = None, **objects: Any) -> Self:
-        """Return the search that `save` wrote: it asks what the other one would have asked.
+        """Return the search that `save` wrote. It asks what the saved one would have asked.
 
         Args:
             path: the file.
             space: where to search; may be left out for the spaces that need no arguments.
-            objects: arguments that were no names or numbers, such as `prior`, and `device`.
+            objects: the arguments that a file cannot hold, such as `prior`, and `device`.
 
         Raises:
-            ValueError: if the file is no such file, is of another space, or needs objects.
+            ValueError: if the file is not that of a search, is of another space, or needs objects.
         """
         saved = Saved.read(Path(path))
         space, settings = saved.arguments(cls.__name__, space, objects)
@@ -242,13 +243,13 @@ class Search(Generic[A]):
         return search
 
     def predict(self, arch: A) -> Prediction | None:
-        """Return what the last `ask` thought of `arch`, of the first objective; None if random."""
+        """Return what the last `ask` expected of `arch`, first objective; None if random."""
         each = self.predict_each(arch)
         return each[0] if each else None
 
     @on_cpu
     def predict_each(self, arch: A) -> tuple[Prediction, ...]:
-        """Return what the last `ask` thought of `arch`, by objective; empty if that was random."""
+        """Return what the last `ask` expected of `arch`, by objective; empty if it was random."""
         (each,) = self._predict([arch])
         return each
 

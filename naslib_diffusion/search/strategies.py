@@ -63,7 +63,7 @@ class Strategy(Protocol):
 
 @dataclass(frozen=True)
 class RandomStrategy:
-    """Uniform samples of the space."""
+    """Draws candidates uniformly from the space."""
 
     def propose(self, generator: GuidedGenerator[A], request: Request) -> list[A]:
         """Sample distinct new architectures."""
@@ -72,7 +72,10 @@ class RandomStrategy:
 
 @dataclass(frozen=True)
 class MutationStrategy:
-    """One random change to one of the best architectures; random ones where those run out."""
+    """Changes one decision of one of the best architectures at random.
+
+    Where no new architectures can be made so, it draws random ones.
+    """
 
     parents: int = 5
 
@@ -96,7 +99,7 @@ class MutationStrategy:
 
 @dataclass(frozen=True)
 class MixedStrategy:
-    """Half mutants of the best, half uniform samples (the paper's mutation + random)."""
+    """Makes half of the candidates by mutation, and draws half (the paper's mutation + random)."""
 
     def propose(self, generator: GuidedGenerator[A], request: Request) -> list[A]:
         """Mutate, then sample what is left."""
@@ -110,15 +113,16 @@ class MixedStrategy:
 
 @dataclass(frozen=True)
 class GuidedStrategy:
-    """A batch generated under guidance, and the polish of its best and of the incumbents.
+    """Generates a batch under guidance, and polishes the best of it and the incumbents.
 
-    A list of architectures is looked at as a whole instead: there is nothing else to be found.
+    If the space is a list of architectures, all of them are considered instead.
 
     Attributes:
-        polish: number of candidates that are polished, and half as many incumbents; 0 for
-            candidates as they are generated.
-        steps: of denoising; what suits the space unless told, fewer where a polish follows.
-        scale: of guidance; see `GuidedGenerator.generate`.
+        polish: number of candidates that are polished, beside half as many incumbents. 0 leaves
+            candidates as they were generated.
+        steps: number of denoising steps. The default suits the space, and is smaller where a
+            polish follows.
+        scale: strength of the guidance; see `GuidedGenerator.generate`.
     """
 
     polish: int = 8
@@ -147,7 +151,7 @@ class GuidedStrategy:
 
 @dataclass(frozen=True)
 class EnumerateStrategy:
-    """The exact best of a space of at most some tens of thousands of encodings."""
+    """Finds the exact best of a space that has at most some tens of thousands of encodings."""
 
     def propose(self, generator: GuidedGenerator[A], request: Request) -> list[A]:
         """Score one architecture of each canonical form.
@@ -168,7 +172,10 @@ class EnumerateStrategy:
 
 @dataclass(frozen=True)
 class AutomaticStrategy:
-    """Enumeration where that is possible, which is exact and costs less; else guided."""
+    """Enumerates the space where that is possible, and generates under guidance elsewhere.
+
+    Enumeration is exact and costs less.
+    """
 
     def propose(self, generator: GuidedGenerator[A], request: Request) -> list[A]:
         """Choose by the space."""

@@ -55,7 +55,7 @@ class ParetoTrial(Trial[A]):
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a search thought of an architecture when it last asked, in units of the objective.
+    """What a search expected of an architecture when it last asked, in the unit of the objective.
 
     Attributes:
         acquisition: the value of the acquisition function.

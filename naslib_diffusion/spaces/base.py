@@ -57,8 +57,9 @@ class UniformBlock:
 class Factor:
     """Coordinates of a `UnionBlock`, not necessarily consecutive, and the values they can take.
 
-    `columns` count from the start of the block; `atoms` is `K x len(columns)`. `weights`, `K`, are
-    how likely the values are: all one unless told, so that all values of a union are as likely.
+    `columns` count from the start of the block; `atoms` is `K x len(columns)`. `weights`, `K`, say
+    how likely the values are. By default all weights are one, and all values of a union are
+    equally likely.
     """
 
     columns: tuple[int, ...]
@@ -71,7 +72,7 @@ class Factor:
         return float(len(self.atoms) if self.weights is None else self.weights.sum())
 
     def only(self, kept: Tensor) -> Factor:
-        """Return what is left of it, by a mask of its values, `K`."""
+        """Return the factor with only those of its values that a mask, `K`, keeps."""
         weights = None if self.weights is None else self.weights[kept]
         return Factor(self.columns, self.atoms[kept], weights)
 
@@ -87,10 +88,10 @@ class Factor:
 class UnionBlock:
     """Consecutive coordinates that jointly take one of the values of several products.
 
-    It is the closed form of what a space bans or makes optional. Each part names, by index, the
-    independent factors whose product it is; they cover all coordinates. Parts have no value in
-    common, and all values of all parts are equally likely, but for `Factor.weights`. Two examples
-    with two choices of K:
+    Such a block describes a space that bans combinations, or has optional parts. Each part is the
+    product of independent factors, which it names by index and which cover all coordinates. Parts
+    have no value in common. All values of all parts are equally likely, unless factors have
+    `weights`. Two examples with two choices of K:
 
     * "the second may be absent": (K values, zero) or (K values, K values);
     * "not both skip": (no skip, K values) or (skip, no skip).
@@ -116,12 +117,14 @@ class UnionBlock:
         return [[self.factors[i] for i in part] for part in self.parts]
 
     def expand(self) -> AtomBlock:
-        """Return its values as one block, an atom each: the same law, but for `weights`."""
+        """Return the same law, without `weights`, as one block with an atom for each value."""
         return AtomBlock(self.start, torch.cat([self._product(part) for part in self.products]))
 
     def choose(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Find the value nearest to `B x width`: its part, `B`, and, of each factor, the atom that
-        it has if its part has the factor, `B` each."""
+        """Find the value nearest to each of `B x width`.
+
+        Return its part, `B`, and for each factor the atom that it would take, `B` each.
+        """
         best = []
         for factor in self.factors:
             atoms = factor.atoms.to(x)
@@ -143,7 +146,7 @@ class UnionBlock:
         return values
 
     def having(self, fixed: Mapping[int, float], tolerance: float) -> UnionBlock | None:
-        """Return what is left where columns, counted from the start, have given values."""
+        """Return the block whose columns, counted from the start, have given values."""
         factors = []
         for factor in self.factors:
             kept = torch.ones(len(factor.atoms), dtype=torch.bool)
@@ -281,7 +284,7 @@ class Space(Protocol[A]):
         """Whether `arch` belongs to the space."""
 
     def canonical(self, arch: A) -> Hashable:
-        """A key that is equal for architectures that compute the same function family."""
+        """Return a key, equal for architectures that compute the same family of functions."""
 
     def parse(self, text: str) -> A:
         """Inverse of `str(arch)`; raises ValueError that says what is wrong with `text`.
@@ -298,11 +301,11 @@ class Space(Protocol[A]):
         """
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Groups of features for a surrogate, each `B x K_i`, differentiable in `x`.
+        """Return groups of features for a surrogate, each `B x K_i`, differentiable in `x`.
 
         Each group has its own length scale in a kernel, so its features should be comparable in
-        scale. Equal for architectures of equal canonical form. A space without structure returns
-        its flattened encoding as the only group.
+        scale. Architectures of equal canonical form have equal features. A space without structure
+        returns its flattened encoding as the only group.
         """
 
 
@@ -315,7 +318,7 @@ FeaturesPullback = Callable[[Sequence[Tensor]], Tensor]
 class LinearizedFeatures(Protocol):
     """A space whose features have their gradients in closed form.
 
-    Optional: without it surrogates differentiate automatically, in double precision.
+    This is optional. Without it, surrogates differentiate automatically, in double precision.
     """
 
     def linearize_features(self, x: Tensor) -> tuple[tuple[Tensor, ...], FeaturesPullback]:
@@ -326,11 +329,11 @@ class LinearizedFeatures(Protocol):
 class NumberedForms(Protocol):
     """A space whose canonical forms are few enough to be numbered, from 0 to below `size`.
 
-    Optional: so repeats are found on the device, before architectures are made.
+    This is optional. With it, repeats are found on the device, before Python objects are made.
     """
 
     def keys(self, x: Tensor) -> Tensor:
-        """Return the number of the canonical form nearest to each of `B x *shape`: `B`, there."""
+        """Return the number of the canonical form nearest to each of `B x *shape`, `B`."""
 
     def number(self, key: Hashable) -> int:
         """Return the number of a canonical form."""
@@ -340,19 +343,20 @@ class NumberedForms(Protocol):
 class Buildable(Protocol):
     """A space whose architectures can be made networks of, to be trained or looked at.
 
-    Optional: zero-cost priors need it. A space of your own gets it by one method.
+    This is optional, but zero-cost priors need it. A space of your own needs one method for it.
     """
 
     def build(self, arch: Any, *, inputs: int = 3, outputs: int = 10) -> nn.Module:
         """Return the untrained network of `arch`, which maps `B x inputs x H x W` to
-        `B x outputs`; its weights are drawn from PyTorch's global generator."""
+        `B x outputs`; its weights are drawn from PyTorch's global generator.
+        """
 
 
 @runtime_checkable
 class Costed(Protocol):
     """A space that knows what its architectures cost.
 
-    Optional: the number of parameters or of multiply-adds of their networks, a latency, ...
+    This is optional. Costs are numbers of parameters or of multiply-adds, latencies and so on.
     """
 
     @property
@@ -374,11 +378,11 @@ one part, with a factor for each step whose atoms are its letters."""
 class Additive(Costed, Protocol):
     """A space whose costs are sums over decisions, so that its law can be kept within a budget.
 
-    Optional: `Budgeted` needs it. The cost of an architecture is the sum of the terms of the atoms
-    that it is made of, exactly: terms are integers below 2**53 or what doubles add exactly. Costs
-    that depend on a global choice, such as a width, are additive within each part of a
-    `UnionBlock`, one for each value of that choice; what is constant in a part is the term of a
-    factor with one atom.
+    This is optional, but `Budgeted` needs it. The cost of an architecture is exactly the sum of
+    the terms of its atoms. So terms are integers below 2**53, or other numbers that doubles add
+    without an error. A cost that depends on a global choice, such as a width, is additive within
+    each part of a `UnionBlock` that has one part for each value of that choice. What is constant
+    in a part is the term of a factor with one atom.
     """
 
     def terms(self, name: str) -> Terms:

@@ -27,7 +27,8 @@ class Repeat:
 
     Args:
         body: what is repeated.
-        depth: how many copies, or the numbers of copies to choose from; the last ones are absent.
+        depth: how many copies there are, or the numbers of copies to choose from. With fewer
+            copies, the last ones are absent.
     """
 
     body: Part
@@ -50,8 +51,8 @@ class When:
 
     Args:
         body: what depends.
-        conditions: a value, or a list of values, for each parameter on which it depends: of the
-            same mapping, or of one around it.
+        conditions: a value, or a list of values, for each parameter on which it depends. The
+            parameter is in the same mapping, or in one around it.
     """
 
     body: Part
@@ -73,8 +74,8 @@ class Wiring:
         Wiring(nodes=[3, 4, 5], edges=6, operations=["conv3x3", "conv1x1", "pool"])
 
     Args:
-        nodes: how many, input and output among them, or the numbers of nodes to choose from.
-        edges: how many there are at most; as many as there can be unless told.
+        nodes: the number of nodes, input and output included, or the numbers to choose from.
+        edges: the largest number of edges. By default there may be as many as fit.
         operations: the part that each node between input and output has, if any.
         on_edges: the part that each edge has, if any.
     """
@@ -102,7 +103,7 @@ _OPTIONS: Mapping[str, frozenset[str]] = {
 
 
 def from_data(data: Any, where: str = "the space") -> Part:
-    """Read a part as YAML has it: what `Part` says, with mappings in place of classes.
+    """Read a part as YAML has it, with mappings in place of classes.
 
     {choice: [a, b]}, {integer: [low, high], step: s, log: true}, {real: [low, high], log: true},
     {cell: {...}}, {repeat: PART, depth: [2, 3]}, {optional: PART}, {wiring: [3, 4], edges: 5,
@@ -189,7 +190,7 @@ def read_yaml(path: str | Path) -> Part:
 
 
 def as_parameter(part: Any, name: str) -> Parameter | None:
-    """Return the parameter that a part without parts is; None for others.
+    """Return a part that has no parts of its own as a parameter; None for other parts.
 
     Raises:
         ValueError: if a list of choices is empty or has repeats.

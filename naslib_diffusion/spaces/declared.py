@@ -33,8 +33,8 @@ class Design:
     """An architecture of a declared space; its string form is JSON, nested as was declared.
 
     Attributes:
-        codes: of the decisions, in order: the index of a value, or a number itself; `ABSENT` or
-            None for those that do not exist.
+        codes: one for each decision, in order. It is the index of a value, or a number itself, and
+            `ABSENT` or None for a decision that does not exist.
     """
 
     codes: tuple[Any, ...]
@@ -65,17 +65,19 @@ class DeclaredSpace:
             "momentum": When(Real(0.0, 0.99), optimiser="sgd"),
         })
 
-    Encodings are `B x D`, see `legend`: one-hots and coordinates side by side, zero for what does
-    not exist, and 0.5 for a number that does not.
+    Encodings are `B x D`: one-hots and coordinates side by side (see `legend`). Decisions that do
+    not exist are encoded as zero, and numbers that do not exist as 0.5.
 
     Args:
         declaration: see `naslib_diffusion.spaces.declaration`.
         name: of the space.
-        costs: by the names of costs, what the values of each decision cost: a mapping of declared
-            names, such as `layers.kernel`, to a function of the value or a mapping of values;
-            `layers.depth` is the number of copies, and the empty name what all have in common.
-        build: functions that make a network's parts, in order, by the names of what was
-            declared; a repeat's is called for each copy, that of another name once with None.
+        costs: for each cost, by name, what the values of each decision cost: a mapping of declared
+            names, such as `layers.kernel`, to a function of the value or a mapping of values.
+            `layers.depth` is the number of copies. The empty name is for what all architectures
+            have in common.
+        build: functions that make the parts of a network, in order, by declared names. The
+            function of a repeat is called for each copy. A function whose name was not declared is
+            called once, with None.
 
     Raises:
         ValueError: that says what part of the declaration or the costs is wrong.
@@ -141,7 +143,7 @@ class DeclaredSpace:
         return {d.name: d.value(code) for d, code in pairs if code != d.absent}
 
     def read_spelling(self, values: Mapping[str, Value]) -> Design:
-        """Inverse of `spell`; where edges break the rules of a wiring, the nearest that do not."""
+        """Inverse of `spell`; edges that break a wiring's rules become the nearest that do not."""
         own = read_by(self.variables, values)
         codes = (d.code(own[d.name]) if d.name in own else d.absent for d in self.layout.decisions)
         arch = Design(tuple(codes), self.layout.root)
@@ -155,7 +157,7 @@ class DeclaredSpace:
         return self.law.blocks
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> list[Design]:
-        """Draw `n` architectures uniformly, where numbers under conditions count as one value.
+        """Draw `n` architectures uniformly. A number under conditions counts as one value.
 
         Where the law has no blocks, decisions are drawn one after the other, each uniformly.
         """
@@ -181,13 +183,14 @@ class DeclaredSpace:
 
     def is_valid(self, arch: Design) -> bool:
         """Whether each decision that exists, and no other, has one of its values, and wirings
-        keep to their rules."""
+        keep to their rules.
+        """
         return self.law.has(arch.codes)
 
     def canonical(self, arch: Design) -> Hashable:
-        """Return the codes, numbers up to rounding: what does not exist has none.
+        """Return the codes, with numbers up to rounding, of what exists.
 
-        Wirings are numbered alike if they are isomorphic.
+        Isomorphic wirings have the same codes.
         """
         return self.law.form(arch.codes)
 
@@ -205,15 +208,15 @@ class DeclaredSpace:
         return Design(tuple(codes), self.layout.root)
 
     def neighbors(self, arch: Design, generator: torch.Generator | None = None) -> list[Design]:
-        """Return what differs in one decision, and in what that brings into being or ends.
+        """Return the architectures that differ in one decision, and in what then comes or goes.
 
-        Values of what comes into being are drawn, three times. Where edges would break the rules
-        of a wiring, others change with them, as few as possible.
+        The values of decisions that come into being are drawn, three times. Where a changed edge
+        would break the rules of a wiring, as few other edges as possible change with it.
         """
         return self._designs(neighbors(self.law, arch.codes, generator))
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return groups of features, which are linear in `x` but for wirings; see `Features`."""
+        """Return groups of features, linear in `x` except for wirings; see `Features`."""
         return self._features_for(x)(x)
 
     def linearize_features(self, x: Tensor) -> tuple[tuple[Tensor, ...], FeaturesPullback]:
@@ -248,7 +251,7 @@ class DeclaredSpace:
         return self._costs[name].terms()
 
     def build(self, arch: Design, *, inputs: int = 3, outputs: int = 10) -> nn.Module:
-        """Return the network: what the functions `build` make of the values, one after the other.
+        """Return the network that the functions `build` make of the values, one after the other.
 
         Args:
             arch: what to build.

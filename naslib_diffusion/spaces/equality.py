@@ -27,8 +27,8 @@ EQUALITIES: tuple[str, ...] = get_args(Equality)
 class Exact(View[A]):
     """A space in which no two architectures are equal, whatever they compute.
 
-    Its canonical form is the architecture itself, and its features tell all architectures apart:
-    beside those of `space` there is the plain encoding. All else is that of `space`.
+    The canonical form is the architecture itself. The features tell all architectures apart: there
+    is the plain encoding beside the features of `space`. Everything else is as in `space`.
 
     Args:
         space: the space that is looked at.
@@ -46,8 +46,8 @@ class Exact(View[A]):
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the groups of `space`, and one more that tells all architectures apart.
 
-        It is the flattened encoding, `B x D`; of graphs, `B x N x F`, also how often each
-        operation occurs: what an operation costs, it mostly costs wherever it is.
+        It is the flattened encoding, `B x D`. For graphs, `B x N x F`, it also has how often each
+        operation occurs, since an operation mostly costs the same wherever it is.
         """
         plain = x.flatten(1)
         own = torch.cat([plain, x.sum(1)], 1) if x.ndim == 3 else plain

@@ -139,8 +139,8 @@ class GPT:
 
         Args:
             arch: what to build.
-            vocabulary: number of tokens; that of the space unless told.
-            context: longest sequence; that of the space unless told.
+            vocabulary: number of tokens. The default is that of the space.
+            context: longest sequence. The default is that of the space.
         """
         from naslib_diffusion.spaces.gpt_network import TransformerNetwork
 

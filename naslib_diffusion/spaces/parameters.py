@@ -64,8 +64,8 @@ class Categorical:
         choices: distinct values; None, booleans, numbers and strings may be mixed, and 1, 1.0,
             True and "1" are four different choices.
         name: what to call the parameter.
-        kind: parameters of equal kind and number of choices have the same choices, so that what
-            is learned of one's may serve the other's; the choices themselves unless told.
+        kind: parameters of equal kind and number of choices are taken to have the same choices, so
+            that a model shares what it learns of them. The default is the choices themselves.
     """
 
     choices: Iterable[Value]

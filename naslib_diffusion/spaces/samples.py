@@ -17,7 +17,7 @@ from torch import Tensor
 from naslib_diffusion.spaces.base import AtomBlock, Block
 
 MAX_EXACT = 4096
-"""Most distinct samples for which the exact denoiser is used unless told."""
+"""Most distinct samples for which the exact denoiser is used by default."""
 
 _CHUNK = 4096
 _STRING = re.compile(r"([0-9]+(?: [0-9]+)*) \|((?: [0-9]+>[0-9]+)*)")
@@ -46,9 +46,9 @@ def from_samples(
     Args:
         samples: pairs (V, E) of one shape: V (`N x F`) has one-hot rows, the operations of the
             nodes; E (`N x N`) is strictly upper triangular, with 1 for an edge.
-        exact: whether the samples are the law, for the exact denoiser, which generates nothing
-            else. Without, a network trained on the samples generates new graphs like them. Unless
-            told, up to `MAX_EXACT` distinct samples are the law.
+        exact: whether the samples are all there is. Then the exact denoiser generates nothing
+            else. Otherwise a network that is trained on the samples generates new graphs like
+            them. The default is True for up to `MAX_EXACT` distinct samples.
         name: of the space, for messages and files.
 
     Raises:
@@ -72,10 +72,11 @@ def from_samples(
 class SampleSpace:
     """Graphs of N nodes with F operations that have what all samples have in common.
 
-    A graph is valid if each node has an operation that some sample has there, each edge is one
-    that some sample has, no edge is missing that all samples have, and, if that holds for all
-    samples, all nodes but the first have a predecessor and all but the last a successor. Encodings
-    are `B x N x (F + N)`: each row of V beside that of E.
+    A graph is valid if each node has an operation that some sample has there, if each edge is one
+    that some sample has, and if no edge is missing that all samples have. If all nodes of all
+    samples are connected, this is required of a graph, too: all nodes but the first have a
+    predecessor, and all but the last a successor. Encodings are `B x N x (F + N)`: each row of V
+    beside that of E.
 
     Args:
         graphs: the samples; repeats count once.

@@ -24,9 +24,9 @@ class Subset(View[A]):
     Args:
         space: the whole space.
         archs: distinct valid architectures. Several may share a canonical form.
-        similarity: how alike they are, `n x n`, symmetric, such as a kernel matrix of your own:
-            what surrogates go by, in place of the features of `space`. Negative eigenvalues count
-            as zero.
+        similarity: how alike the architectures are, `n x n`, symmetric, such as a kernel matrix of
+            your own. Surrogates go by it, in place of the features of `space`. Negative
+            eigenvalues count as zero.
 
     Raises:
         ValueError: if the list is empty, has duplicates or architectures that are not of `space`,
@@ -93,7 +93,8 @@ class Subset(View[A]):
     def neighbors(self, arch: A, generator: torch.Generator | None = None) -> list[A]:
         """Return the neighbours in `space` that are members, or else the nearest members.
 
-        In a space with continua it is always the nearest: a random step meets a member by luck.
+        In a space with continua these are always the nearest members, since random steps miss
+        them.
         """
         if self.space.size is not None:
             near = [a for a in self.space.neighbors(arch, generator) if a in self._index]
@@ -103,9 +104,9 @@ class Subset(View[A]):
         return [self.archs[i] for i in order if self.archs[i] != arch][:_NEAREST]
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the features of `space`; with a similarity, where the nearest members lie by it.
+        """Return the features of `space`; or, with a similarity, places of the nearest members.
 
-        These places are points, `B x n`, whose inner products are the similarity.
+        The places are points, `B x n`, whose inner products are the similarity.
         """
         if self.places is None:
             return self.space.features(x)

@@ -1,7 +1,7 @@
-"""How architectures are spelled as values by name, of which some exist beside certain others only.
+"""Architectures as values by name, some of which exist only beside certain values of others.
 
-Hosts that know parameters and conditions, but no encodings, search over any space that tells its
-variables.
+Hosts such as Optuna know parameters and conditions, but no encodings. They can search any space
+that tells its variables.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ class Variable:
     """A named choice or number of an architecture.
 
     Attributes:
-        name: by which hosts know it.
+        name: the name by which hosts know it.
         parameter: its values.
-        when: variables before it, by name, and which values of theirs let it exist; all must.
+        when: for earlier variables, by name, the values that let this one exist. All conditions
+            have to be met.
     """
 
     name: str
@@ -29,7 +30,7 @@ class Variable:
     when: Mapping[str, Sequence[Value]] = field(default_factory=dict)
 
     def exists(self, values: Mapping[str, Value]) -> bool:
-        """Whether it exists beside these values of the variables before it."""
+        """Whether it exists, given the values of the variables before it."""
         return all(name in values and values[name] in own for name, own in self.when.items())
 
     @property
@@ -43,7 +44,7 @@ class Variable:
 class Spelled(Protocol[A]):
     """A space that tells its variables.
 
-    Optional: it makes hosts suggest them by name, those that exist.
+    This is optional. It lets hosts suggest the variables that exist, by name.
     """
 
     @property
@@ -58,7 +59,7 @@ class Spelled(Protocol[A]):
 
         Raises:
             KeyError: if one that exists is missing.
-            ValueError: if a value is none of its variable's.
+            ValueError: if a value is not one of its variable.
         """
 
 
@@ -67,13 +68,13 @@ class SpelledSpace(Space[A], Spelled[A], Protocol[A]):
 
 
 def reaching(depth: str, depths: Sequence[int], place: int) -> dict[str, Sequence[Value]]:
-    """Return when number `place` of some layers exists, by the variable of how many there are."""
+    """Return the condition under which layer number `place` exists, given the number of layers."""
     deep = tuple(d for d in depths if d > place)
     return {} if len(deep) == len(depths) else {depth: deep}
 
 
 def settle(variables: Sequence[Variable], value: Callable[[Variable], Value]) -> dict[str, Value]:
-    """Ask for each variable that exists beside those before it; return the values by name."""
+    """Ask for each variable that exists, given those before it; return the values by name."""
     values: dict[str, Value] = {}
     for variable in variables:
         if variable.exists(values):
@@ -86,6 +87,6 @@ def read_by(variables: Sequence[Variable], values: Mapping[str, Value]) -> dict[
 
     Raises:
         KeyError: if one that exists is missing.
-        ValueError: if a value is none of its variable's.
+        ValueError: if a value is not one of its variable.
     """
     return settle(variables, lambda variable: variable.parameter.read(values[variable.name]))

@@ -15,12 +15,13 @@ Make = Callable[[Any], nn.Module]
 def wire(cell: Mapping[str, Any], node: Make | None = None, edge: Make | None = None) -> nn.Module:
     """Return the network of a wiring, which maps its input to its output.
 
-    What leads to a node is summed up, so that it has to have one shape; the output is such a sum.
+    The tensors that lead to a node are summed up, so they need one shape. The output is such a
+    sum.
 
     Args:
-        cell: what an architecture has where a `Wiring` was declared: `operations` and `edges`.
-        node: makes the network of an operation; without, nodes are sums only.
-        edge: makes the network of what is on an edge; without, edges hand on what they get.
+        cell: the value of a `Wiring` in an architecture, with `operations` and `edges`.
+        node: makes the network of an operation. By default nodes only sum up.
+        edge: makes the network of what is on an edge. By default edges hand on what they get.
     """
     return _Wired(cell, node, edge)
 

@@ -100,7 +100,7 @@ class AdaptedSurrogate:
         space: of the encodings.
         belief: before any observation.
         residual: how far to trust it.
-        correlation: of the residual; that of the space's features unless told.
+        correlation: that of the residual. The default is that of the space's features.
     """
 
     def __init__(

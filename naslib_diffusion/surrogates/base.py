@@ -41,7 +41,7 @@ class Surrogate(Protocol):
     def fantasize(self, x: Tensor) -> Self:
         """Return a copy that takes `x` (`B x *shape`) as observed, at its own mean.
 
-        So pending evaluations and the earlier picks of a batch keep the next pick away.
+        This keeps the next pick away from pending evaluations and from earlier picks of a batch.
         """
 
 
@@ -52,8 +52,8 @@ class Linearizable(Surrogate, Protocol):
     def linearize(self, x: Tensor) -> tuple[Tensor, Tensor, Pullback] | None:
         """Return mean and standard deviation, `B` each, and the way back to `x`, `B x *shape`.
 
-        The last maps the gradients of scores by mean and by deviation, `B` each, to those by `x`.
-        None if there is no closed form after all.
+        The way back maps the gradients of scores with respect to mean and deviation, `B` each, to
+        the gradient with respect to `x`. None if there is no closed form after all.
         """
 
 
@@ -101,7 +101,7 @@ def observed(surrogate: Surrogate, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def levels(surrogate: Surrogate, x: Tensor, targets: Tensor, repeats: bool) -> Tensor:
-    """Return what is to be improved on at each observation, `B`: what it is worth, not its luck.
+    """Return the level at each observation that has to be improved on, `B`, without its luck.
 
     Args:
         surrogate: fitted to the observations.
@@ -116,13 +116,14 @@ def levels(surrogate: Surrogate, x: Tensor, targets: Tensor, repeats: bool) -> T
 
 @dataclass(frozen=True)
 class ObjectiveScale:
-    """Maps objective values to targets on which the top is resolved, whatever unit or direction.
+    """Maps objective values to targets that tell the best values apart, in any unit or direction.
 
-    A value becomes `-log(gap + softening)`, with `gap` its distance to the best value seen, then
-    standardised. Differences among the best count, a failed training at 10 % accuracy does not
-    stretch the scale, and percent, fractions or negative losses give the same targets. Penalty
-    values do not either: the softening follows the better part of the values (`typical_gap`), and
-    a void between observed values counts as `LONGEST_VOID` at most.
+    A value becomes `-log(gap + softening)`, where `gap` is its distance to the best value seen,
+    and is then standardised. Differences among the best values count. A failed training at 10 %
+    accuracy does not stretch the scale. Percent, fractions and negative losses give the same
+    targets. Penalty values do not stretch the scale either: the softening follows the better part
+    of the values (`typical_gap`), and a void between observed values counts as `LONGEST_VOID` at
+    most.
 
     Attributes:
         sign: 1 to maximise, -1 to minimise.
@@ -190,12 +191,13 @@ class ObjectiveScale:
 
 
 def typical_gap(gaps: Tensor) -> float:
-    """Return the median gap to the best value, or that of the better part before a cliff.
+    """Return the median gap to the best value, or the median of the better part before a cliff.
 
-    Where most values are penalties, their median says nothing of how the others differ. At a cliff
-    a gap is `CLIFF` times the next smaller one, and not far below the median; or the median is the
-    square of that times the gap of half its rank. If the median lies beyond a cliff, the values
-    before it have a median of their own, provided that they are more than `FEW`.
+    Where most values are penalties, their median says nothing of how the others differ. At a
+    cliff, a gap is `CLIFF` times the next smaller one, and not far below the median. The median
+    itself is a cliff if it is `CLIFF**2` times the gap of half its rank. If the median lies beyond
+    a cliff, the values before the cliff have a median of their own, provided that there are more
+    than `FEW`.
 
     Args:
         gaps: distances to the best value, `B`.
@@ -228,8 +230,8 @@ def fit_to_values(
 ) -> Surrogate:
     """Fit a surrogate to all values; a `Tunable` one learns its parameters from most of them.
 
-    Those up to the last `milestone`, so that the fit is a function of the history alone, and
-    a surrogate that remembers what it learned is fast in between.
+    It learns them from the values up to the last `milestone`. So the fit is a function of the
+    history alone, and a surrogate that remembers what it learned is fast between milestones.
 
     Args:
         surrogate: to be fitted.

@@ -54,8 +54,8 @@ class Hyperparameters:
 class GaussianProcess:
     """Exact GP; its kernel is the mean of one RBF for each group of features of the space.
 
-    `to_botorch` gives the same model as BoTorch's, whose own predictive distribution is joint over
-    a batch: that costs some 30 times as much for a guide on 1,000 architectures as `Posterior`.
+    `to_botorch` returns the same model as a model of BoTorch. There, the predictive distribution
+    is joint over a batch, which costs some 30 times as much for a guide on 1,000 architectures.
     """
 
     hyperparameters: Hyperparameters
@@ -106,7 +106,7 @@ class GaussianProcess:
         return self._posterior.joint(self._scaled(features(self.space, x)))
 
     def linearize(self, x: Tensor) -> tuple[Tensor, Tensor, Pullback] | None:
-        """Return mean, deviation and their gradients; None if the space gives none of features.
+        """Return mean, deviation and the way back; None without a closed form of features.
 
         See `naslib_diffusion.surrogates.base.Linearizable`.
         """

@@ -67,7 +67,7 @@ class LogExpectedHypervolumeImprovement:
 
     Args:
         surrogate: of all objectives.
-        reference: worst point that counts, `m`; a margin below the worst values unless told.
+        reference: worst point that counts, `m`. The default is a margin below the worst values.
     """
 
     def __init__(self, surrogate: JointSurrogate, reference: Tensor | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What is believed of an objective before it is measured, such as earlier searches tell."""
+"""Beliefs about an objective before it is measured, such as those of earlier searches."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Prior(Protocol):
 
 @runtime_checkable
 class AdaptivePrior(Prior, Protocol):
-    """A prior that knows how tasks differ from what it tells, and makes a surrogate of that."""
+    """A prior that knows how far tasks stray from it, and makes a surrogate of that."""
 
     def surrogate(self) -> AdaptedSurrogate:
         """Return a new surrogate; before it is fitted, its posterior is what is believed."""
@@ -65,13 +65,13 @@ class Plain:
 class EarlierSearch:
     """The mean of a surrogate that is fitted to an earlier search, on that search's own scale.
 
-    Only the order and relative size of its values count, so that the earlier objective may be
-    another one: another data set, fewer epochs, another unit. Other tasks differ from it by a
-    residual with the same kernel: what matters much in one does in others. It is fitted on the
-    device where it is first asked.
+    Only the order and the relative size of its values count. So the earlier objective may be
+    another one: on another data set, with fewer epochs, in another unit. The new task differs from
+    it by a residual with the same kernel, since decisions that matter in one task mostly matter in
+    others. The surrogate is fitted on the device where it is first asked.
 
     Args:
-        surrogate: to be fitted; a copy is.
+        surrogate: what is fitted; it is copied before.
         space: of the architectures.
         archs: what was evaluated, at least one.
         values: higher is better; values that are not finite count as the worst.
@@ -147,7 +147,7 @@ class InformedSurrogate:
         return weights
 
     def fit(self, x: Tensor, y: Tensor) -> Self:
-        """Fit to encodings (`B x *shape`) and targets (`B`); without any, the priors speak."""
+        """Fit to encodings (`B x *shape`) and targets (`B`); without any, priors alone predict."""
         self._empty = not len(y)
         if self._empty:
             self._coefficients = torch.full_like(self._coefficients, 1 / len(self._priors))
@@ -226,8 +226,9 @@ def _representative(values: Tensor) -> Tensor:
 def informed(surrogate: Surrogate, priors: Sequence[Prior]) -> Surrogate:
     """Return the surrogate with the priors, or as it is if there are none.
 
-    Adaptive priors are weighed by evidence (`WeighedSurrogate`), and others beside them too, as if
-    tasks differed from these as from the first. Others alone are weighed by regression.
+    If one of the priors is adaptive, all are weighed by evidence (`WeighedSurrogate`), and tasks
+    are taken to differ from the others as from the first adaptive one. Otherwise the priors are
+    weighed by regression.
     """
     adaptive = [prior.surrogate() for prior in priors if isinstance(prior, AdaptivePrior)]
     if not adaptive:

@@ -53,12 +53,12 @@ def is_product(space: Space[Any]) -> bool:
 class ProductGaussianProcess:
     """Exact GP over a list of parameters, with two Matern-5/2 kernels added up.
 
-    The first sees each parameter, with a length scale of its own. The second sees how often each
-    choice occurs among parameters of one kind, those that have the same choices, such as the
-    layers of a network: wherever they stand, three convolutions are three convolutions. Choices of
-    a kind have the same distances everywhere: a weight of its own each, and places on a line, on
-    which a 1x1 and a 3x3 convolution may come to lie together. All that, and the noise, maximises
-    the evidence times log-normal priors.
+    The first kernel sees each parameter, with a length scale of its own. The second sees how often
+    each choice occurs among the parameters of one kind. Parameters are of one kind if they have
+    the same choices, as the layers of a network do: wherever they stand, three convolutions are
+    three convolutions. The distances between the choices of a kind are the same everywhere. Each
+    choice has a weight and a place on a line, on which a 1x1 and a 3x3 convolution may come to lie
+    together. All these parameters, and the noise, maximise the evidence times log-normal priors.
 
     Args:
         space: a space whose blocks are choices and numbers (see `is_product`).
@@ -95,7 +95,7 @@ class ProductGaussianProcess:
 
     @property
     def noisy(self) -> bool:
-        """Whether the fitted noise is more than what a rough objective without noise leads to."""
+        """Whether the fitted noise is larger than that of a rough objective without noise."""
         return self._noise > NOISY
 
     @property

@@ -21,7 +21,8 @@ def with_equality(table: Table[A], distinct: Equality | None = None) -> Table[A]
 
     Args:
         table: under any equality.
-        distinct: decided by whether the rows of a class agree unless told.
+        distinct: which equality to use. By default it is decided by whether the rows of a class
+            agree.
     """
     if distinct is None:
         distinct = "exact" if disagreement(table) > TOLERANCE else "isomorphic"

@@ -26,8 +26,8 @@ class TableError(ValueError):
 class Table(Generic[A]):
     """Architectures of a space and one objective, measured once or several times each.
 
-    Looking an architecture up tries exactly it first, then any row of equal canonical form: some
-    tables measure every isomorphic cell, others one of each kind.
+    To look an architecture up, its own row is tried first, and then any row of equal canonical
+    form. Some tables measure every isomorphic cell, others one of each kind.
 
     Args:
         name: what to call the table, for people.
@@ -169,7 +169,7 @@ class Table(Generic[A]):
         return float(self.values.max() if self.direction == "maximize" else self.values.min())
 
     def gap(self, value: float) -> float:
-        """How much worse `value` is than the optimum; negative if it is better."""
+        """Return how much worse `value` is than the optimum; negative if it is better."""
         return self.optimum - value if self.direction == "maximize" else value - self.optimum
 
     def rank(self, value: float) -> int:

@@ -34,8 +34,8 @@ def load_priors(
 
     Args:
         names: "tasks" for the meta-surrogate that ships for the space, "zero-cost" for what
-            untrained networks tell, "default" for all that ships, a `.safetensors` file of another
-            of either, or CSV tables of other tasks, as FILE or FILE:COLUMN.
+            untrained networks tell, "default" for all that ships; a `.safetensors` file with a
+            prior of your own; or tables of other tasks, as FILE or FILE:COLUMN.
         space: of the search.
         direction: of tables.
 

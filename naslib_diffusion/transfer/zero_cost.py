@@ -40,8 +40,8 @@ VARIANCE, NOISE = 0.1, 0.01
 class ZeroCost:
     """What untrained networks tell of a space: a `Prior` of searches.
 
-    For NAS-Bench-201 it ships; for other spaces `count` untrained networks are measured first,
-    which takes minutes: `naslib-diffusion zero-cost`, or `save` and `load`, keep the result.
+    It ships for NAS-Bench-201. For other spaces, `count` untrained networks are measured first,
+    which takes minutes. `naslib-diffusion zero-cost` keeps the result in a file, as `save` does.
 
     Example:
         search = Search(space, prior=ZeroCost(space))

@@ -18,14 +18,15 @@ UNKNOWN = -1
 
 
 class DiffusionNAG:
-    """Searches by diffusion guided by a surrogate; the interface of NASLib's `MetaOptimizer`.
+    """Searches by diffusion guided by a surrogate, with the interface of NASLib's `MetaOptimizer`.
 
     One epoch is one query of the benchmark. No architecture is queried twice, nor, unless
     `distinct` is "exact", one that is isomorphic to an earlier one. Only the final
     architecture is built as a graph with a model. See docs/naslib.md.
 
-    It does not inherit from `MetaOptimizer`, so that it can be imported without NASLib; NASLib's
-    Trainer asks for methods only. `supported_optimizers` registers it as a virtual subclass.
+    It does not inherit from `MetaOptimizer`, so that it can be imported without NASLib. NASLib's
+    Trainer needs no more than its methods. `supported_optimizers` registers it as a virtual
+    subclass.
 
     Args:
         config: a NASLib config; see `Settings` for the keys under `search`.
@@ -82,7 +83,7 @@ class DiffusionNAG:
         self._latest = code
 
     def train_statistics(self, report_incumbent: bool = True) -> tuple[float, float, float, float]:
-        """Return train, validation and test accuracy and train time, of the best or the latest."""
+        """Return train, validation and test accuracy and train time of the best or latest."""
         latest = self._latest if self._latest is not None else self.history.best
         code = self.history.best if report_incumbent else latest
         metric = self._metric

@@ -68,10 +68,11 @@ class Optimizers(Mapping[str, Any]):
 
 
 def supported_optimizers(config: Any, zc_api: Any = None) -> Optimizers:
-    """Return what a runner script of NASLib looks its optimizer up in.
+    """Return the dictionary in which a runner script of NASLib looks its optimizer up.
 
     The line `supported_optimizers = {...}` of NASLib's own runners becomes
-    `supported_optimizers = supported_optimizers(config)`, and the config may say any of them.
+    `supported_optimizers = supported_optimizers(config)`. Then the config may name any of these
+    optimizers.
     """
     return Optimizers(config, zc_api)
 

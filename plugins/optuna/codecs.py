@@ -126,8 +126,8 @@ def architectures(
 def suggest(trial: optuna.Trial, space: Space[A]) -> A:
     """Suggest the parameters of a space that exist to a trial, and return the architecture.
 
-    Any sampler may choose. One that does not know the space may choose what a part of it, such as
-    `Budgeted`, excludes: ask `space.is_valid`.
+    It works with any sampler. A sampler that does not know the space may choose an architecture
+    that is not in it, such as one beyond the budget of a `Budgeted` space: ask `space.is_valid`.
 
     Example:
         def objective(trial):

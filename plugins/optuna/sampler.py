@@ -53,7 +53,7 @@ REDRAWS = 20
 
 
 class DiffusionNAGSampler(BaseSampler):
-    """Proposes trials by diffusion guided by a Gaussian process; never the same one twice.
+    """Proposes trials by diffusion that a Gaussian process guides, and never the same trial twice.
 
     Works for any search space: categorical, integer and float parameters are searched jointly.
     The sampler keeps nothing of its own: each proposal is computed from the study's storage, so
@@ -188,7 +188,7 @@ class DiffusionNAGSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """Return a planned architecture's value, or leave it to the independent sampler."""
+        """Return the planned value of a parameter, or leave it to the independent sampler."""
         study = sharing.whole(study)
         codec = self._parts.told
         if codec is not None and param_name in codec.distributions:
@@ -206,7 +206,7 @@ class DiffusionNAGSampler(BaseSampler):
         )
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Tell the independent sampler."""
+        """Tell the independent sampler that a trial begins."""
         self._independent_sampler.before_trial(study, trial)
 
     def after_trial(

@@ -25,11 +25,7 @@ def test_every_option_is_in_one_section(name):
 
 
 def test_sections_name_options_that_there_are():
-    known = {
-        parameter.name
-        for command in COMMANDS.values()
-        for parameter in command.params
-    }
+    known = {parameter.name for command in COMMANDS.values() for parameter in command.params}
     assert {name for names in SECTIONS.values() for name in names} == known
 
 
