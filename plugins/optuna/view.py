@@ -63,6 +63,8 @@ def _open(url: str) -> BaseStorage:
     for scheme in (JOURNAL, SQLITE):
         if url.startswith(scheme) and not Path(url.removeprefix(scheme)).is_file():
             raise ValueError(f"there is no file {url.removeprefix(scheme)}")
+    if "://" not in url and not url.startswith(JOURNAL):
+        raise ValueError(f"{url} is no storage; name a file as {SQLITE}FILE or {JOURNAL}FILE")
     try:
         if url.startswith(JOURNAL):
             return JournalStorage(JournalFileBackend(url.removeprefix(JOURNAL)))
@@ -71,7 +73,7 @@ def _open(url: str) -> BaseStorage:
             return RDBStorage(f"{SQLITE}file:{path}?mode=ro&uri=true")
         return RDBStorage(url)
     except Exception as error:  # drivers of databases raise what they like
-        reason = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split("[SQL:")[0].split())[:200]
         raise ValueError(f"cannot open {_shown(url)}: {reason}") from None
 
 

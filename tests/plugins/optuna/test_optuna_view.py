@@ -61,6 +61,10 @@ def test_what_is_no_storage_is_refused_and_nothing_is_made(tmp_path):
     (tmp_path / "text").write_text("no database")
     with pytest.raises(ValueError, match="cannot open"):
         read_study(f"sqlite:///{tmp_path / 'text'}")
+    with pytest.raises(
+        ValueError, match=r"study\.db is no storage; name a file as sqlite:///FILE"
+    ):
+        read_study("study.db")
     with pytest.raises(ValueError, match="cannot open") as failed:
         read_study("nosuchdriver://user:secret@host/name")
     assert "secret" not in str(failed.value)
