@@ -37,9 +37,9 @@ from naslib_diffusion.commands.output import say
 def report(study: str, name: str | None, out: Path, force: bool, quiet: bool) -> None:
     """Make a page of a stored Optuna study.
 
-    The page shows the best trials, the best value so far, the front of two objectives, and, for
-    studies of DiffusionNAGSampler, what was predicted beside what was observed. It needs no
-    network and no other file. The study is only read.
+    The page shows the best trials, or the front of several objectives, and which parameters
+    matter. For studies of DiffusionNAGSampler it also shows what was predicted of each trial
+    beside what was observed. The page needs no network and no other file. The study is only read.
 
     \b
     Examples:
