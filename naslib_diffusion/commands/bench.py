@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 
 import click
@@ -61,6 +62,9 @@ class _Measurements(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _ROOMS:
+            near = difflib.get_close_matches(cmd_name, _ROOMS, n=1)
+            if near:
+                ctx.fail(f"there is no measurement {cmd_name!r}; did you mean {near[0]}?")
             return None
         module = importlib.import_module(
             f"naslib_diffusion.benchmarks.{_ROOMS[cmd_name]}.{cmd_name}"

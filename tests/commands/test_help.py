@@ -37,3 +37,11 @@ def test_an_option_that_no_section_names_comes_last():
     assert list(records) == ["First", "Other options"]
     assert [option for option, _ in records["First"]] == ["--b TEXT"]
     assert "--help" in [option for option, _ in records["Other options"]]
+
+
+def test_a_measurement_that_is_nearly_one_is_suggested():
+    bench = cli.commands["bench"]
+    with pytest.raises(click.UsageError, match=r"no measurement 'tabel1'; did you mean table1\?"):
+        bench.main(["tabel1"], standalone_mode=False)
+    with pytest.raises(click.UsageError, match="No such command 'xyz'"):
+        bench.main(["xyz"], standalone_mode=False)
