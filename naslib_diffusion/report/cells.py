@@ -9,6 +9,7 @@ from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.spaces.equality import structure
 from naslib_diffusion.spaces.nasbench201 import OPERATIONS, Cell
 from naslib_diffusion.spaces.nasbench201_features import EDGES
+from naslib_diffusion.spaces.variables import Spelled
 
 LABELS = {
     "none": "none",
@@ -24,6 +25,12 @@ NODES = ((26.0, 150.0), (186.0, 150.0), (346.0, 150.0), (506.0, 150.0))
 RADIUS = 20.0
 Decided = list[tuple[str, Any]]
 """Decisions of an architecture: their names, and what was decided."""
+
+ABSENT = "absent"
+"""Stands for the value of a decision that does not exist in an architecture."""
+
+LISTED = 24
+"""Most decisions that are listed in words."""
 
 GAP = 6.0
 """Room for the arrow head before a node."""
@@ -85,14 +92,24 @@ def named_decisions(space: Space[Any], arch: Any) -> Decided:
         ]
     values = getattr(arch, "values", None)
     if not isinstance(values, tuple):
-        return []
+        return _spelled(structure(space), arch)
     names = getattr(structure(space), "names", None) or [
         f"decision {i}" for i in range(len(values))
     ]
     return [(str(name), value) for name, value in zip(names, values, strict=True)]
 
 
+def _spelled(space: Space[Any], arch: Any) -> Decided:
+    """Return the value of each variable of a space that tells them, `ABSENT` where it has none."""
+    if not isinstance(space, Spelled):
+        return []
+    values = space.spell(arch)
+    return [(v.name, values.get(v.name, ABSENT)) for v in space.variables]
+
+
 def decisions(space: Space[Any], arch: Any) -> list[tuple[str, str]]:
-    """List the decisions of an architecture in words; at least there is the architecture."""
-    named = named_decisions(space, arch) or [("architecture", arch)]
+    """List the decisions that exist in words; of many, there is only the architecture."""
+    named = [(name, value) for name, value in named_decisions(space, arch) if value != ABSENT]
+    if not named or len(named) > LISTED:
+        named = [("architecture", arch)]
     return [(name, str(value)) for name, value in named]

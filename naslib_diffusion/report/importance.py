@@ -125,11 +125,17 @@ def _effect(
 def _labels(chosen: Sequence[Any]) -> list[str]:
     """Write values; numbers that take many are put into ranges with about as many in each."""
     numbers = [value for value in chosen if isinstance(value, int | float)]
-    if len(set(map(str, chosen))) <= VALUES or len(numbers) < len(chosen):
+    if len(set(map(str, numbers))) <= VALUES:
         return [str(value) for value in chosen]
     edges = np.unique(np.quantile(numbers, np.linspace(0, 1, BINS + 1)))
-    places = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, len(edges) - 2)
-    return [f"{edges[i]:.3g} to {edges[i + 1]:.3g}" for i in places]
+
+    def label(value: Any) -> str:
+        if not isinstance(value, int | float):  # such as the mark of a number that is absent
+            return str(value)
+        i = int(np.clip(np.searchsorted(edges, value, side="right") - 1, 0, len(edges) - 2))
+        return f"{edges[i]:.3g} to {edges[i + 1]:.3g}"
+
+    return [label(value) for value in chosen]
 
 
 def effects_figure(effects: Sequence[Effect], label: str, name: str = "effects") -> str:

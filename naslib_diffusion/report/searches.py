@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from naslib_diffusion.report.cells import named_decisions
+from naslib_diffusion.report.cells import decisions
 from naslib_diffusion.report.study import Study, StudyTrial
 from naslib_diffusion.report.study_page import render_study
 from naslib_diffusion.runtime.files import write_atomically
 from naslib_diffusion.search import ParetoSearch, Prediction, Search, Trial
-from naslib_diffusion.spaces.base import Space
 from naslib_diffusion.tables import Direction
 
 
@@ -76,16 +75,12 @@ def _trial(search: Search[Any], number: int, trial: Trial[Any]) -> StudyTrial:
         number=number,
         state="failed" if failed else "complete",
         values=() if failed else told,
-        params=_params(search.space, trial.arch),
+        params=dict(decisions(search.space, trial.arch)),
         text=str(trial.arch),
         predictions=_spans(search.history.predicted(trial.arch)),
         arch=trial.arch,
         feasible=trial.feasible,
     )
-
-
-def _params(space: Space[Any], arch: Any) -> dict[str, Any]:
-    return dict(named_decisions(space, arch)) or {"architecture": arch}
 
 
 def _spans(predictions: Sequence[Prediction]) -> tuple[tuple[float, float], ...]:

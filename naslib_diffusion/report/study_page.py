@@ -36,7 +36,7 @@ def render_study(study: Study) -> str:
         best=best,
         states=Counter(trial.state for trial in study.trials),
         infeasible=sum(not trial.feasible for trial in study.finished()),
-        charts=[*_courses(study, best), *_predictions(study), *_effects(study)],
+        charts=[*_courses(study, best), *_effects(study), *_predictions(study)],
         draw=draw_cell,
         cell=draw_cell(best[0].arch),
         nodes=NODES,

@@ -9,8 +9,16 @@ from pages import HOSTILE, Checker
 from naslib_diffusion.report.importance import effects_figure
 from naslib_diffusion.report.importance import main_effects as of_values
 from naslib_diffusion.runs import Evaluation
-from naslib_diffusion.spaces import Categorical, Integer, NASBench201, ProductSpace
-from naslib_diffusion.spaces.mobilenetv3 import MobileNetV3
+from naslib_diffusion.spaces import (
+    Categorical,
+    DeclaredSpace,
+    Integer,
+    NASBench201,
+    ProductSpace,
+    Real,
+    When,
+    from_samples,
+)
 from naslib_diffusion.tables import Table
 
 WORTH = {"a": 3.0, "b": 1.0, "c": 0.0}
@@ -78,11 +86,20 @@ def test_there_is_no_figure_of_too_little():
     failed = [Evaluation(0, i + 1, str(a), math.nan) for i, a in enumerate(table.archs[:40])]
     assert main_effects(table, trials_of(table, 9)) == []
     assert main_effects(table, trials_of(table, 9) + failed) == []
-    space = MobileNetV3()
-    archs = list(dict.fromkeys(space.sample(20)))
-    whole = Table("m", space, archs, range(len(archs)), objective="accuracy")
-    rows = [Evaluation(0, i + 1, str(a), float(i)) for i, a in enumerate(archs)]
-    assert main_effects(whole, rows) == []  # no list of decisions
+    graphs = from_samples([([[1, 0], [0, 1]], [[0, 1], [0, 0]])] * 2, name="g")
+    assert of_values(graphs, "maximize", graphs.sample(20), [1.0] * 20) == []  # no decisions
+
+
+def test_decisions_that_exist_only_under_conditions():
+    space = DeclaredSpace({"opt": ["sgd", "adam"], "momentum": When(Real(0.0, 0.99), opt="sgd")})
+    archs = list(dict.fromkeys(space.sample(40)))
+    values = [3.0 * a.as_dict().get("momentum", 0.2) for a in archs]
+    effects = {e.name: e for e in of_values(space, "maximize", archs, values)}
+    assert set(effects) == {"opt", "momentum"}
+    levels = [level.value for level in effects["momentum"].levels]
+    assert "absent" in levels
+    assert levels[0].endswith("0.99") or levels[0].endswith("0.989")
+    assert len(levels) <= 5
 
 
 def test_edges_of_a_cell():

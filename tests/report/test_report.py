@@ -10,7 +10,16 @@ from naslib_diffusion.report import render_report
 from naslib_diffusion.report.cells import decisions, draw_cell
 from naslib_diffusion.report.scales import StretchedAxis, formatter
 from naslib_diffusion.runs import Evaluation, Forecast, Results, Settings
-from naslib_diffusion.spaces import Categorical, NASBench201, ProductSpace, Subset
+from naslib_diffusion.spaces import (
+    Categorical,
+    DeclaredSpace,
+    Maybe,
+    MobileNetV3,
+    NASBench201,
+    ProductSpace,
+    Subset,
+    from_samples,
+)
 from naslib_diffusion.tables import Table
 
 CELLS = list(NASBench201())
@@ -140,7 +149,13 @@ def test_decisions_have_the_names_of_the_space():
     point = space.parse('[2, "b"]')
     assert decisions(space, point) == [("depth", "2"), ("op", "b")]
     assert decisions(Subset(space, [point]), point) == [("depth", "2"), ("op", "b")]
-    assert decisions(space, "text") == [("architecture", "text")]
+    declared = DeclaredSpace({"op": ["a", "b"], "extra": Maybe({"n": [1, 2]})})
+    arch = declared.parse('{"op": "b"}')
+    assert decisions(declared, arch) == [("op", "b"), ("extra.exists", "False")]
+    graphs = from_samples([([[1, 0], [0, 1]], [[0, 1], [0, 0]])] * 2, name="g")
+    (graph,) = graphs.sample(1)
+    assert decisions(graphs, graph) == [("architecture", str(graph))]
+    assert decisions(MobileNetV3(), MobileNetV3().sample(1)[0])[0][0] == "architecture"  # of many
 
 
 def test_results_over_seeds():
