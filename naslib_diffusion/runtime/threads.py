@@ -125,7 +125,8 @@ def _cpu() -> AbstractContextManager[object]:
 
     It does nothing where they are anyway: PyTorch's own doubles the time of small steps.
     """
-    default = torch.get_default_device().type
+    # `torch.get_default_device` of PyTorch 2.6 knows nothing of contexts
+    default = torch.empty(0).device.type
     return nullcontext() if default == "cpu" else torch.device("cpu")
 
 
