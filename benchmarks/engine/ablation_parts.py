@@ -45,10 +45,7 @@ def linear(values: Tensor, *, maximize: bool = True) -> ObjectiveScale:
     sign = 1.0 if maximize else -1.0
     best = float((sign * values).max())
     softening = FAR * (float(values.max() - values.min()) or 1.0)
-    blank = ObjectiveScale(sign, best, softening, 0.0, 1.0)
-    raw = blank(values)
-    spread = float(raw.std()) if len(raw) > 1 else 0.0
-    return ObjectiveScale(sign, best, softening, float(raw.mean()), spread or 1.0)
+    return ObjectiveScale(sign, best, softening, 0.0, 1.0).standardised(values)
 
 
 @contextlib.contextmanager

@@ -151,9 +151,17 @@ class ObjectiveScale:
         softening = 0.5 * typical_gap(gaps) or 0.5 * float(gaps.mean()) or 1.0
         depths = torch.log(gaps + softening)
         blank = ObjectiveScale(sign, best, softening, 0.0, 1.0, _voids(depths))
-        raw = -blank._shortened(depths)
+        return blank.standardised(values)
+
+    def standardised(self, values: Tensor) -> ObjectiveScale:
+        """Return the scale whose targets of values (`B`) have mean 0 and deviation 1.
+
+        Args:
+            values: of the objective, finite; this scale has center 0 and spread 1.
+        """
+        raw = self(values)
         spread = float(raw.std()) if len(raw) > 1 else 0.0
-        return replace(blank, center=float(raw.mean()), spread=spread or 1.0)
+        return replace(self, center=float(raw.mean()), spread=spread or 1.0)
 
     def __call__(self, values: Tensor) -> Tensor:
         """Map values (`B`) to targets (`B`); a value better than the best maps to its target."""
