@@ -57,7 +57,11 @@ def kernel(name: str, data: Path | None, *, ruled: bool = False) -> Task:
         ruled: whether the kernel's restrictions are known: the combinations that are not listed.
     """
     assert data is not None
-    times, listed, grids = kernel_times(name, data), _listed(name, data), kernel_grids(name, data)
+    times, grids, (_, listed) = (
+        kernel_times(name, data),
+        kernel_grids(name, data),
+        _read(name, data),
+    )
 
     def setting(params: dict[str, int]) -> tuple[int, ...]:
         return tuple(grid[params[n]] for n, grid in grids.items())
@@ -79,25 +83,24 @@ def kernel(name: str, data: Path | None, *, ruled: bool = False) -> Task:
 
 def kernel_times(name: str, data: Path) -> dict[tuple[int, ...], float]:
     """Return the times of a kernel's settings that could be measured."""
-    return {key: float(time) for key, time in _listed(name, data).items() if time}
+    return {key: float(time) for key, time in _read(name, data)[1].items() if time}
 
 
 def kernel_grids(name: str, data: Path) -> dict[str, list[int]]:
     """Return the values of each parameter of a kernel, by its name."""
-    listed = _listed(name, data)
-    return {n: sorted({key[i] for key in listed}) for i, n in enumerate(_rows(name, data)[0])}
-
-
-def _listed(name: str, data: Path) -> dict[tuple[int, ...], str]:
-    """Return the time of each setting that the restrictions allow; empty where it failed."""
-    return {tuple(map(int, row[:-1])): row[-1] for row in _rows(name, data)[1]}
+    names, listed = _read(name, data)
+    return {n: sorted({key[i] for key in listed}) for i, n in enumerate(names)}
 
 
 @functools.cache
-def _rows(name: str, data: Path) -> tuple[list[str], list[list[str]]]:
+def _read(name: str, data: Path) -> tuple[list[str], dict[tuple[int, ...], str]]:
+    """Return the parameters of a kernel, and the time of each setting that is allowed.
+
+    The time is empty where the setting failed.
+    """
     with gzip.open(data / f"kernel_{name}.csv.gz", "rt", newline="") as file:
         names, *rows = csv.reader(file)
-    return names[:-1], rows
+    return names[:-1], {tuple(map(int, row[:-1])): row[-1] for row in rows}
 
 
 def pool(name: str, data: Path | None) -> Task:
