@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,12 +27,7 @@ def progress(study: Study) -> str:
     best = sign * np.maximum.accumulate(counted)
     with style("trials"):
         figure, axes = new_figure()
-        for some, (label, color) in _by_feasibility(trials):
-            points = axes.scatter(
-                [t.number for t in some], [t.values[0] for t in some],
-                s=18, lw=0, alpha=0.7, color=COLORS[color], label=label,
-            )  # fmt: skip
-            explain(points, _tips(some))
+        _scatter(axes, trials, lambda t: (t.number, t.values[0]))
         known = np.isfinite(best)
         look = {"where": "post", "color": COLORS["accent"], "label": "best so far"}
         axes.step(np.array(numbers)[known], best[known], **look)
@@ -49,12 +45,7 @@ def front(study: Study, best: Sequence[StudyTrial], i: int, j: int) -> str:
     name = f"front-{i}-{j}"
     with style(name):
         figure, axes = new_figure()
-        for some, (label, color) in _by_feasibility(study.finished()):
-            points = axes.scatter(
-                [t.values[i] for t in some], [t.values[j] for t in some],
-                s=18, lw=0, alpha=0.7, color=COLORS[color], label=label,
-            )  # fmt: skip
-            explain(points, _tips(some))
+        _scatter(axes, study.finished(), lambda t: (t.values[i], t.values[j]))
         x, y = [t.values[i] for t in best], [t.values[j] for t in best]
         if len(study.signs) == 2:
             axes.plot(x, y, lw=1, color=COLORS["accent"])
@@ -67,7 +58,7 @@ def front(study: Study, best: Sequence[StudyTrial], i: int, j: int) -> str:
 
 
 def growth(study: Study) -> str:
-    """Hypervolume of the front after each trial, from the worst values of all trials."""
+    """Hypervolume of the front after each trial, from the worst feasible values."""
     trials = [trial for trial in study.finished() if trial.feasible]
     values = torch.tensor([t.values for t in trials], dtype=torch.double)
     values = values * torch.tensor(study.signs, dtype=torch.double)
@@ -99,15 +90,16 @@ def hypervolumes(values: torch.Tensor) -> list[float]:
     return volumes[1:]
 
 
-def _by_feasibility(
-    trials: Sequence[StudyTrial],
-) -> list[tuple[list[StudyTrial], tuple[str, str]]]:
-    """Group trials by whether they meet all constraints, with label and colour."""
-    groups = [
-        ([trial for trial in trials if trial.feasible is feasible], look)
-        for feasible, look in ((True, FEASIBLE), (False, INFEASIBLE))
-    ]
-    return [(some, look) for some, look in groups if some]
+def _scatter(
+    axes: Any, trials: Sequence[StudyTrial], place: Callable[[StudyTrial], tuple[float, float]]
+) -> None:
+    """Draw trials where they belong, those that break a constraint in a colour of their own."""
+    for feasible, (label, color) in ((True, FEASIBLE), (False, INFEASIBLE)):
+        some = [trial for trial in trials if trial.feasible is feasible]
+        if some:
+            x, y = zip(*map(place, some), strict=True)
+            look = {"s": 18, "lw": 0, "alpha": 0.7, "color": COLORS[color], "label": label}
+            explain(axes.scatter(x, y, **look), _tips(some))
 
 
 def _tips(trials: Sequence[StudyTrial]) -> list[str]:
