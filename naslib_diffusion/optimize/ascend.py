@@ -1,4 +1,4 @@
-"""Ascent along the continuous coordinates of encodings, many starts at a time (SciPy)."""
+"""Ascent along the continuous coordinates of encodings, many starts at a time."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from scipy.linalg import block_diag
 from scipy.optimize import minimize
 from torch import Tensor
 
+from naslib_diffusion.optimize.quasi_newton import minimize_rows
 from naslib_diffusion.optimize.region import Region
 from naslib_diffusion.optimize.scores import Scores
 
@@ -32,8 +33,8 @@ def ascend(
 ) -> tuple[Tensor, Tensor]:
     """Maximise over the uniform coordinates of each row, the others fixed.
 
-    The rows are independent, so their sum is maximised at once: by L-BFGS-B, or, within
-    half-spaces, by SLSQP (as `botorch.optim.optimize_acqf` does), a few rows at a time.
+    In a box, by L-BFGS for all rows at a time (`minimize_rows`); within half-spaces, by SLSQP (as
+    `botorch.optim.optimize_acqf` does), which maximises the sum of a few rows at a time.
 
     Args:
         x: encodings, `S x D`.
@@ -46,8 +47,10 @@ def ascend(
         Encodings, `S x D`, none of which scores less than before, and their scores.
     """
     region = Region.box(x[:, columns]) if region is None else region
+    if not bool((region.normals != 0).any()):
+        return _ascend_box(x, scores, columns, region, max_iterations)
     parts = [
-        _ascend(x[rows], scores, columns, region[rows], max_iterations)
+        _ascend_sum(x[rows], scores, columns, region[rows], max_iterations)
         for rows in _parts(region, len(x))
     ]
     return torch.cat([part for part, _ in parts]), torch.cat([values for _, values in parts])
@@ -67,10 +70,37 @@ def nearest(x: Tensor, columns: Tensor, region: Region) -> Tensor:
     return x
 
 
-def _ascend(
+def _ascend_box(
     x: Tensor, scores: Scores[Any], columns: Tensor, region: Region, max_iterations: int
 ) -> tuple[Tensor, Tensor]:
-    """Maximise the sum over rows, and remember the best of each."""
+    """Maximise each row within its box."""
+
+    def objective(points: Array, rows: NDArray[np.intp]) -> tuple[Array, Array]:
+        trial = x[torch.from_numpy(rows).to(x.device)]
+        trial[:, columns] = torch.from_numpy(points).to(x)
+        values, slopes = _values_and_slopes(trial, scores, columns)
+        return -values.cpu().numpy(), -slopes
+
+    start, low, high = (
+        part.cpu().double().numpy() for part in (x[:, columns], region.low, region.high)
+    )
+    found, values = minimize_rows(objective, start, low, high, max_evaluations=max_iterations)
+    better = x.clone()
+    better[:, columns] = torch.from_numpy(found).to(x)
+    return better, -torch.from_numpy(values).to(x.device)
+
+
+def _values_and_slopes(x: Tensor, scores: Scores[Any], columns: Tensor) -> tuple[Tensor, Array]:
+    """Return scores, `S`, and finite gradients by the uniform coordinates, `S x C`."""
+    values, gradient = scores.gradient(x)
+    slope = torch.zeros_like(x) if gradient is None else gradient
+    return values, torch.nan_to_num(slope[:, columns]).double().cpu().numpy()
+
+
+def _ascend_sum(
+    x: Tensor, scores: Scores[Any], columns: Tensor, region: Region, max_iterations: int
+) -> tuple[Tensor, Tensor]:
+    """Maximise the sum over rows within their regions, and remember the best of each."""
     best, best_values = x.clone(), torch.full((len(x),), -torch.inf, dtype=torch.double)
     best_values = best_values.to(x.device)
     first = True
@@ -79,32 +109,31 @@ def _ascend(
         nonlocal best, best_values, first
         trial = x.clone()
         trial[:, columns] = torch.from_numpy(flat.reshape(len(x), -1)).to(x)
-        values, gradient = scores.gradient(trial)
+        values, slopes = _values_and_slopes(trial, scores, columns)
         better = values > best_values
         if not first:
             better &= region.contains(trial[:, columns])
         first = False
         best = torch.where(better[:, None], trial, best)
         best_values = torch.where(better, values, best_values)
-        slope = torch.zeros_like(trial) if gradient is None else gradient
-        finite = torch.nan_to_num(slope[:, columns]).double()
-        return -float(values.sum()), -finite.cpu().numpy().ravel()
+        return -float(values.sum()), -slopes.ravel()
 
     _minimize(objective, x[:, columns].cpu().numpy().ravel(), region, max_iterations)
     return best, best_values
 
 
 def _minimize(objective: Objective, start: Array, region: Region, max_iterations: int) -> Array:
-    """Minimise within a region from a start in the box, `S C`."""
+    """Minimise within a region, by SLSQP, from a start in the box, `S C`."""
     bounds = list(zip(region.low.flatten().tolist(), region.high.flatten().tolist(), strict=True))
-    constraints = _constraints(region)
-    if constraints:
-        options = {"maxiter": max_iterations, "ftol": 1e-10}
-        method = {"method": "SLSQP", "constraints": constraints, "options": options}
-    else:
-        options = {"maxiter": max_iterations, "ftol": 1e-12, "gtol": 1e-7}
-        method = {"method": "L-BFGS-B", "options": options}
-    result: Array = minimize(objective, start, jac=True, bounds=bounds, **method).x
+    result: Array = minimize(
+        objective,
+        start,
+        jac=True,
+        bounds=bounds,
+        method="SLSQP",
+        constraints=_constraints(region),
+        options={"maxiter": max_iterations, "ftol": 1e-10},
+    ).x
     return result
 
 

@@ -58,7 +58,7 @@ class Polisher(Generic[A]):
         continua, before = self._continua(slack), -torch.inf
         moves = self.moves if slack is None else self._ends
         some = bool(len(continua.columns))
-        for _ in range(self.effort.rounds if some else 1):
+        for _ in range(self.effort.rounds if some and moves.count else 1):
             if not len(x):
                 break
             if some:
