@@ -93,14 +93,14 @@ class _Memory:
         self.moves = np.zeros((MEMORY, rows, columns))
         self.changes = np.zeros((MEMORY, rows, columns))
         self.inverse = np.zeros((MEMORY, rows))
-        """One over their products; zero where there is none, which leaves a step without effect."""
+        """One over their products; zero where there is none, so that it has no effect."""
         self.scale = np.zeros(rows)
 
     def remember(self, kept: Mask, moved: Array, change: Array) -> Mask:
         """Keep the steps that were taken; tell where the function curves upwards along them."""
         product = (moved * change).sum(1)
         squares = np.square(change).sum(1)
-        curved = kept & (product > 1e-10 * squares)
+        curved: Mask = kept & (product > 1e-10 * squares)
         for array, new in ((self.moves, moved), (self.changes, change)):
             array[:-1, curved] = array[1:, curved]
             array[-1, curved] = new[curved]
