@@ -87,7 +87,7 @@ class _Number:
         if self.log:
             values = values.exp()
         if self.count is None or self.step is None:
-            return self._rounded(values.tolist())
+            return [self._round(value) for value in values.tolist()]
         indices = ((values - self.low) / self.step).round().long().clamp(0, self.count - 1)
         return [self._value(k) for k in indices.tolist()]
 
@@ -103,7 +103,7 @@ class _Number:
             return self._index(value)
         if type(value) is not float or not self.low <= value <= self.high:
             raise ValueError(f"{value!r} is not a float in [{self.low!r}, {self.high!r}]")
-        return self._rounded([value])[0]
+        return self._round(value)
 
     def read(self, value: Value) -> Value:
         """Return the grid's own value, or the value itself on a continuum."""
@@ -155,14 +155,10 @@ class _Number:
         lower, upper = self._edges
         return ((values.log() if self.log else values) - lower) / (upper - lower)
 
-    def _rounded(self, values: Sequence[float]) -> list[Value]:
+    def _round(self, value: float) -> float:
         """Round to `_DIGITS` digits: of the range if linear, of the value if logarithmic."""
-        if self.log:
-            rounded = [float(f"{v:.{_DIGITS}g}") for v in values]
-        else:
-            rounded = [round(v, self._decimals) for v in values]
-        low, high = float(self.low), float(self.high)
-        return [min(max(v, low), high) for v in rounded]
+        rounded = float(f"{value:.{_DIGITS}g}") if self.log else round(value, self._decimals)
+        return min(max(rounded, float(self.low)), float(self.high))
 
     @functools.cached_property
     def _decimals(self) -> int:
