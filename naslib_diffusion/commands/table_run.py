@@ -13,7 +13,7 @@ import click
 
 from naslib_diffusion.commands.errors import Interrupted, UserError
 from naslib_diffusion.commands.options import make_space, make_table
-from naslib_diffusion.commands.output import say
+from naslib_diffusion.commands.output import note_versions, say
 
 if TYPE_CHECKING:
     from naslib_diffusion.runs import Evaluation, Results, RunFolder, Settings
@@ -65,6 +65,7 @@ def run_search(context: click.Context, out: Path | None, resume: bool, quiet: bo
     try:
         with RunFolder(out) as folder:
             job = prepare(context, folder)
+            note_versions(folder)
             if not quiet:
                 _announce(job, folder)
             results = _run(job, folder, quiet)

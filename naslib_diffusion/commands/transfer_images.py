@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naslib_diffusion.commands.errors import Interrupted, UserError
-from naslib_diffusion.commands.output import say
+from naslib_diffusion.commands.output import note_versions, say
 
 if TYPE_CHECKING:
     from naslib_diffusion.runs import Evaluation
@@ -68,6 +68,7 @@ def run_images(params: dict[str, Any], *, explicit: Sequence[str]) -> None:
             done = run.resume(task.settings) if params["resume"] else []
             if not params["resume"]:
                 run.start(task.settings)
+            note_versions(run)
             if not quiet:
                 _announce(task, len(done))
             with threads(task.pace.threads):

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import platform
-from importlib import metadata
 
 import jinja2
 from markupsafe import Markup
+
+from naslib_diffusion.runtime.versions import versions
 
 
 def render_page(template: str, **values: object) -> str:
@@ -37,17 +37,11 @@ def render_page(template: str, **values: object) -> str:
             script=script,
             policy=_policy(script),
             terms=TERMS,
-            versions=_versions(),
+            versions=", ".join(f"{name} {own}" for name, own in versions().items()),
             **values,
         )
         + "\n"
     )
-
-
-def _versions() -> str:
-    packages = ("naslib-diffusion", "torch", "gpytorch", "numpy")
-    found = [f"{name} {metadata.version(name)}" for name in packages]
-    return ", ".join([*found, f"Python {platform.python_version()}"])
 
 
 def _policy(script: str) -> str:

@@ -13,6 +13,7 @@ from naslib_diffusion.runs.trials import Evaluation, read_trials
 from naslib_diffusion.runtime.closing import Closing
 from naslib_diffusion.runtime.files import read_json, write_atomically
 from naslib_diffusion.runtime.locks import Busy, claimed
+from naslib_diffusion.runtime.versions import changed_since, versions
 
 
 class RunError(ValueError):
@@ -40,6 +41,7 @@ class RunFolder(Closing):
         self.summary = path / "summary.json"
         self.report = path / "report.html"
         self._claim, self._held = ExitStack(), False
+        self._begun_with: dict[str, str] = versions()
 
     def start(self, settings: Stored) -> None:
         """Create the folder for a new run.
@@ -53,13 +55,14 @@ class RunFolder(Closing):
         self.store(settings)
 
     def store(self, settings: Stored) -> None:
-        """Write the settings of the run, in place of those that there were.
+        """Write the settings of the run, and what it was begun with, in place of what there was.
 
         Raises:
             RunError: if they cannot be written.
         """
         try:
-            write_atomically(self.settings, json.dumps(settings.to_json(), indent=2) + "\n")
+            content = {**settings.to_json(), "versions": self._begun_with}
+            write_atomically(self.settings, json.dumps(content, indent=2) + "\n")
         except OSError as error:
             raise RunError(f"cannot write to {self.path}: {error.strerror}") from None
 
@@ -73,9 +76,16 @@ class RunFolder(Closing):
             raise RunError(f"there is no run to resume in {self.path}")
         self._claimed()
         try:
-            return read_json(self.settings)
+            found = read_json(self.settings)
         except (OSError, ValueError) as error:
             raise RunError(f"cannot resume: {error}") from None
+        self._begun_with = found.pop("versions", self._begun_with)
+        return found
+
+    @property
+    def other_versions(self) -> str:
+        """What a resumed run was begun with and is no longer installed; empty if all is."""
+        return changed_since(self._begun_with)
 
     def _claimed(self) -> None:
         """Make the folder, and keep other processes out of it until the end of the context."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -16,10 +14,9 @@ from numpy.typing import NDArray
 from naslib_diffusion.runs.predictions import Forecast
 from naslib_diffusion.runs.settings import Settings
 from naslib_diffusion.runs.trials import Evaluation
+from naslib_diffusion.runtime.versions import versions
 from naslib_diffusion.tables import Table
 from naslib_diffusion.tables.equality import disagreement, equality
-
-PACKAGES = ("naslib-diffusion", "torch", "gpytorch", "botorch", "numpy")
 
 Floats = NDArray[np.float64]
 
@@ -108,7 +105,7 @@ class Results:
         table = self.table
         return {
             "settings": self.settings.to_json(),
-            "versions": {"python": platform.python_version(), **_versions()},
+            "versions": versions(),
             "table": {
                 "name": table.name,
                 "objective": table.objective,
@@ -153,10 +150,6 @@ class Results:
             rank=self.table.rank(curve[-1]),
             curve=np.array(curve),
         )
-
-
-def _versions() -> dict[str, str]:
-    return {name: metadata.version(name) for name in PACKAGES}
 
 
 def _seed_summary(seed: SeedResult) -> dict[str, Any]:

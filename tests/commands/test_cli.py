@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import click
@@ -428,6 +429,25 @@ def test_resume_refuses_settings_that_no_command_line_gives(
     (out / "settings.json").write_text(json.dumps({**facts, name: value}))
     code, _, error = run("search", "--out", out, "--resume")
     assert_one_line(code, error, message)
+
+
+def test_resume_tells_that_the_run_was_begun_with_other_versions(run, table, tmp_path):
+    out = tmp_path / "out"
+    finished(run, table, out, "--budget", 4)
+    path, resume = out / "settings.json", ("search", "--out", out, "--resume", "--quiet")
+    settings = json.loads(path.read_text())
+    assert settings["versions"]["torch"] == metadata.version("torch")
+    assert run(*resume) == (0, "", "")
+
+    settings["versions"] |= {"torch": "2.6.0", "gone": "1.0"}
+    path.write_text(json.dumps(settings))
+    for budget in 5, 6:  # keeping a larger budget does not forget what the run was begun with
+        code, _, error = run(*resume, "--budget", budget)
+        assert code == 0
+        assert error.startswith("note: this run was begun with torch 2.6.0; from here on it may")
+
+    path.write_text(json.dumps(settings | {"versions": "\x1b[31m"}))
+    assert run(*resume, "--budget", 6) == (0, "", "")
 
 
 def test_resume_refuses_a_prior_that_has_changed_or_gone(run, table, tmp_path):
