@@ -39,6 +39,7 @@ class Task:
         closed: whether `space` lists all points that there are, so that a sampler must know it.
         rule: the combinations of parameters that can be evaluated, where that is known.
         logarithmic: whether regret is taken of the logarithms of values.
+        earlier: makes studies of like objectives, with a seed, where there are some.
     """
 
     objective: Objective
@@ -49,6 +50,7 @@ class Task:
     closed: bool = False
     rule: Callable[[dict[str, Any]], bool] | None = None
     logarithmic: bool = False
+    earlier: Callable[[int], list[optuna.Study]] | None = None
 
 
 def nasbench201(dataset: str) -> Task:

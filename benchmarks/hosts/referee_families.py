@@ -7,6 +7,7 @@ import functools
 import gzip
 import importlib
 import math
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ import torch
 from naslib_diffusion.benchmarks.hosts import optuna_tasks
 from naslib_diffusion.benchmarks.hosts.optuna_tasks import Task
 from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution, FloatDistribution
 
 from naslib_diffusion.spaces import ProductSpace
 from naslib_diffusion.spaces.numbers import Real
@@ -25,6 +27,9 @@ from naslib_diffusion.spaces.point import Point
 from naslib_diffusion.spaces.subset import Subset
 
 Load = Callable[[str, Path | None], Task]
+
+EARLIER = 100
+"""Random trials of each earlier study."""
 
 
 @dataclass(frozen=True)
@@ -107,12 +112,10 @@ def pool(name: str, data: Path | None) -> Task:
     """HPO-B: error of settings that were measured once on an OpenML data set, and no others.
 
     Regret is in units of the range of the pool. A sampler that proposes other points gets the
-    nearest member that it does not have yet.
+    nearest member that it does not have yet. Earlier studies are of the other data sets of the
+    same space.
     """
-    module: Any = importlib.import_module("bocode.opt_problems.hpo._hpob_base")
-    table: NDArray[np.float64] = module._tables()[name].astype(np.float64)
-    x, first = np.unique(table[:, :-1], axis=0, return_index=True)
-    errors = -table[first, -1]
+    x, errors = _pool(name)
     names = [f"x{i}" for i in range(x.shape[1])]
     taken: list[int] = []
 
@@ -127,8 +130,42 @@ def pool(name: str, data: Path | None) -> Task:
         whole = ProductSpace([Real(0.0, 1.0, name=n) for n in names])
         return Subset(whole, [Point(tuple(row)) for row in x.tolist()])
 
+    def earlier(seed: int) -> list[optuna.Study]:
+        family = FAMILIES["hpob"]
+        alike = [n for n in (*family.development, *family.held_out) if _space(n) == _space(name)]
+        return [_earlier_study(other, seed) for other in alike if other != name]
+
     best, worst = float(errors.min()), float(errors.max())
-    return Task(objective, best, worst, space, numeric=True, closed=True)
+    return Task(objective, best, worst, space, numeric=True, closed=True, earlier=earlier)
+
+
+def _pool(name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the distinct settings of a pool, and the error of each."""
+    module: Any = importlib.import_module("bocode.opt_problems.hpo._hpob_base")
+    table: NDArray[np.float64] = module._tables()[name].astype(np.float64)
+    x, first = np.unique(table[:, :-1], axis=0, return_index=True)
+    return x, -table[first, -1]
+
+
+def _space(name: str) -> str:
+    return name.split("_", maxsplit=1)[0]
+
+
+def _earlier_study(name: str, seed: int) -> optuna.Study:
+    """Return a study of `EARLIER` random members of a pool."""
+    x, errors = _pool(name)
+    distributions: dict[str, BaseDistribution] = {
+        f"x{i}": FloatDistribution(0.0, 1.0) for i in range(x.shape[1])
+    }
+    study = optuna.create_study()
+    for i in random.Random(f"{name} {seed}").sample(range(len(x)), min(EARLIER, len(x))):
+        params = dict(zip(distributions, x[i].tolist(), strict=True))
+        study.add_trial(
+            optuna.trial.create_trial(
+                value=float(errors[i]), params=params, distributions=distributions
+            )
+        )
+    return study
 
 
 def shifted(name: str, data: Path | None) -> Task:

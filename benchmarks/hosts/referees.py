@@ -37,6 +37,8 @@ Job = tuple[str, str, str, int]
 
 PEERS = ("random", "tpe-mv", "gp", "nsga2", "cmaes")
 OURS = "diffusion"
+INFORMED = "diffusion-earlier"
+"""Ours, given studies of like objectives."""
 HALVES = ("development", "held out")
 COLUMNS = ("family", "task", "sampler", "seed", "trials", "quarter", "half", "whole", "failed",
            "seconds", "version")  # fmt: skip
@@ -85,10 +87,15 @@ def evaluate(study: optuna.Study, task: Task, trials: int) -> list[float | None]
 def _sampler(task: Task, name: str, seed: int) -> optuna.samplers.BaseSampler:
     """Return a sampler; only ours can be told a rule, or which points there are."""
     chosen: optuna.samplers.BaseSampler
-    if name == OURS:
+    if name in (OURS, INFORMED):
         space = task.space() if task.closed and task.space is not None else None
+        earlier = task.earlier(seed) if name == INFORMED and task.earlier is not None else ()
         chosen = DiffusionNAGSampler(
-            seed=seed, n_startup_trials=STARTUP, space=space, is_valid=task.rule
+            seed=seed,
+            n_startup_trials=None if earlier else STARTUP,
+            space=space,
+            is_valid=task.rule,
+            prior_studies=earlier,
         )
     else:
         chosen = SAMPLERS[name](seed)
@@ -141,6 +148,8 @@ def tasks_of(family: Family, limit: int | None = None) -> dict[str, str]:
 
 def fits(sampler: str, task: Task) -> bool:
     """Whether a sampler is for a task: CMA-ES for numbers, NSGA-II for the rest."""
+    if sampler == INFORMED:
+        return task.earlier is not None
     return sampler not in ("cmaes", "nsga2") or (sampler == "cmaes") == task.numeric
 
 
@@ -240,8 +249,9 @@ def available(names: Iterable[str], data: Path | None) -> list[str]:
     "--sampler",
     "samplers",
     multiple=True,
-    type=click.Choice((OURS, *PEERS)),
-    help="Sampler to compare; may be given several times.  [default: all]",
+    type=click.Choice((OURS, INFORMED, *PEERS)),
+    help="Sampler to compare; may be given several times. diffusion-earlier is given studies "
+    "of HPO-B's other data sets.  [default: all others]",
 )
 @click.option(
     "--half",

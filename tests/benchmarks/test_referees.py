@@ -89,6 +89,21 @@ def test_the_nearest_member_of_a_pool_is_taken_once() -> None:
     assert second != first
 
 
+def test_earlier_studies_are_of_the_other_pools_of_a_space() -> None:
+    pytest.importorskip("bocode")
+    task = FAMILIES["hpob"].load("4796_23", None)
+    assert task.earlier is not None
+    studies = task.earlier(0)
+    assert [len(study.trials) for study in studies] == [100] * 5
+    others = {tuple(study.trials[0].params.values()) for study in studies}
+    assert len(others) == 5  # each data set has settings of its own choosing
+    assert referees.fits(referees.INFORMED, task)
+    assert not referees.fits(referees.INFORMED, FAMILIES["continuous"].load("Levy8", None))
+    row = referees.run("hpob", "4796_23", referees.INFORMED, 0, 3, None)
+    assert row["whole"] <= row["half"]
+    assert row["failed"] == 0
+
+
 def test_runs_are_rows_and_not_repeated(tmp_path: Path) -> None:
     arguments = ["--family", "continuous", "--half", "held out", "--sampler", "random",
                  "--sampler", "tpe-mv", "--seeds", "2", "--trials", "8",
