@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from dataclasses import dataclass
@@ -13,9 +12,8 @@ import torch
 from naslib_diffusion.benchmarks.baselines.method import Method
 from naslib_diffusion.benchmarks.baselines.methods import Entry, find
 from naslib_diffusion.benchmarks.compare.tasks import BRIEF_COST, Task, signed
-from naslib_diffusion.benchmarks.harness.provenance import facts
+from naslib_diffusion.benchmarks.harness.kept import kept
 
-from naslib_diffusion.runtime.files import write_atomically
 from naslib_diffusion.spaces import Space
 from naslib_diffusion.spaces.base import A
 
@@ -54,7 +52,7 @@ class Job:
             "fingerprint": self.task.searched.fingerprint,
             "method": self.method,
             "source": entry.source,
-            "settings": json.loads(json.dumps(dict(entry.settings))),
+            "settings": dict(entry.settings),
             "seed": self.seed,
             "start": self.start if entry.start else 0,
         }
@@ -63,16 +61,14 @@ class Job:
 def run(job: Job, folder: Path | None) -> Run:
     """Search, or read the same search where it is kept with at least this budget."""
     torch.set_num_threads(1)
-    identity = job.identity()
     path = None if folder is None else folder / job.file
-    if path is not None and path.exists():
-        found: Run = json.loads(path.read_text())
-        if identity.items() <= found.items() and found["budget"] >= job.budget:
-            return found
-    made = {**identity, "budget": job.budget, **search(job), **facts()}
-    if path is not None:
-        write_atomically(path, (json.dumps(made) + "\n").encode())
-    return made
+    found: Run = kept(
+        path,
+        job.identity(),
+        lambda: {"budget": job.budget, **search(job)},
+        lambda found: found["budget"] >= job.budget,
+    )
+    return found
 
 
 def search(job: Job) -> Run:

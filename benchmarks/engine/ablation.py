@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,11 +28,10 @@ from naslib_diffusion.benchmarks.harness.common import (
     several,
     show,
 )
-from naslib_diffusion.benchmarks.harness.provenance import facts
+from naslib_diffusion.benchmarks.harness.kept import kept
 from naslib_diffusion.benchmarks.harness.statistics import Floats, paired
 from naslib_diffusion.benchmarks.hosts.referee_families import kernel_grids, kernel_times
 
-from naslib_diffusion.runtime.files import write_atomically
 from naslib_diffusion.spaces import ProductSpace, Space
 from naslib_diffusion.spaces.numbers import Integer
 
@@ -112,19 +110,15 @@ PROBLEMS: dict[str, Callable[[Path | None], Problem]] = {
 load = functools.cache(lambda name, data: PROBLEMS[name](data))
 
 
-def kept(
+def kept_run(
     name: str, data: Path | None, part: str, seed: int, budget: int, folder: Path | None
 ) -> list[float]:
     """Search once, or read the same search where it is kept in a folder."""
-    if folder is None:
-        return run(name, data, part, seed, budget)
-    path = folder / f"{name}__{part}__{seed}__{budget}.json".replace("/", "-").replace(" ", "-")
-    if path.exists():
-        found: list[float] = json.loads(path.read_text())["best"]
-        return found
-    best = run(name, data, part, seed, budget)
-    write_atomically(path, (json.dumps({"best": best, **facts()}) + "\n").encode())
-    return best
+    file = f"{name}__{part}__{seed}__{budget}.json".replace("/", "-").replace(" ", "-")
+    asked = {"problem": name, "part": part, "seed": seed, "budget": budget}
+    path = None if folder is None else folder / file
+    found = kept(path, asked, lambda: {"best": run(name, data, part, seed, budget)})
+    return found["best"]  # type: ignore[no-any-return]
 
 
 def run(name: str, data: Path | None, part: str, seed: int, budget: int) -> list[float]:
@@ -228,7 +222,7 @@ def main(
         for part in chosen
         if PARTS[part].fits(load(name, data).space)
     ]
-    found = run_all(kept, jobs, processes, "searches")
+    found = run_all(kept_run, jobs, processes, "searches")
     curves: dict[str, dict[str, list[list[float]]]] = {}
     for (name, _, part, *_), curve in zip(jobs, found, strict=True):
         curves.setdefault(name, {}).setdefault(part, []).append(curve)

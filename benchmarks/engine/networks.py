@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from naslib_diffusion.benchmarks.harness.kept import kept
 
 from naslib_diffusion.diffusion import (
     Denoiser,
@@ -34,7 +34,6 @@ from naslib_diffusion.diffusion.quality import (
     thresholded_validity,
 )
 from naslib_diffusion.diffusion.training import Trained
-from naslib_diffusion.runtime.files import write_atomically
 from naslib_diffusion.spaces import MobileNetV3, NASBench201, NASBenchGraph, Space
 
 SPACES: dict[str, Callable[[], Space[Any]]] = {
@@ -99,20 +98,17 @@ def measured(case: Case, folder: Path) -> dict[str, Any]:
         case: what to measure.
         folder: keeps `LABEL.json`, the result, and `LABEL.safetensors`, the network.
     """
-    path = folder / f"{case.label}.json"
-    asked = dataclasses.asdict(case)
-    if path.exists():
-        stored = json.loads(path.read_text())
-        if stored["case"] == asked:
-            return stored["result"]  # type: ignore[no-any-return]
     space = SPACES[case.space]()
-    known = training_set(space, case.seed)
-    denoiser, seconds = _trained(case, space, known, folder)
-    result = {"training CPU s": seconds, **judged(denoiser, space, case)}
-    result |= _counts(result.pop("archs"), space, set(known))
-    content = json.dumps({"case": asked, "result": result}, indent=2)
-    write_atomically(path, content)
-    return result
+
+    def judge() -> dict[str, Any]:
+        known = training_set(space, case.seed)
+        denoiser, seconds = _trained(case, space, known, folder)
+        result = {"training CPU s": seconds, **judged(denoiser, space, case)}
+        return {"result": result | _counts(result.pop("archs"), space, set(known))}
+
+    path = folder / f"{case.label}.json"
+    found: dict[str, Any] = kept(path, {"case": dataclasses.asdict(case)}, judge)["result"]
+    return found
 
 
 def _trained(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 import torch
 from naslib_diffusion.benchmarks.harness.common import load_task
+from naslib_diffusion.benchmarks.harness.kept import kept
 from torch import Tensor
 
 from naslib_diffusion import GuidedGenerator
@@ -30,7 +30,6 @@ from naslib_diffusion.diffusion.denoising import Guidance
 from naslib_diffusion.diffusion.quality import draw
 from naslib_diffusion.optimize.generator import PROBES
 from naslib_diffusion.optimize.scale import upper_deviation
-from naslib_diffusion.runtime.files import write_atomically
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.surrogates import GaussianProcess, ObjectiveScale
 from naslib_diffusion.surrogates.noisy import NoisySurrogate
@@ -62,7 +61,7 @@ class Generation:
     seed: int
 
 
-def kept(
+def found_or_kept(
     function: Callable[[Generation, Path, Path], dict[str, Any]],
     case: Generation,
     data: Path,
@@ -72,13 +71,8 @@ def kept(
     """Return what `function` finds, or found for the same network in an earlier call."""
     path = folder / f"{function.__name__}-{case.task}-{case.seed}.json"
     asked = dataclasses.asdict(case) | {"network": network.stat().st_mtime_ns}
-    if path.exists():
-        stored = json.loads(path.read_text())
-        if stored["case"] == asked:
-            return stored["result"]  # type: ignore[no-any-return]
-    result = function(case, data, network)
-    write_atomically(path, json.dumps({"case": asked, "result": result}, indent=2))
-    return result
+    result = kept(path, {"case": asked}, lambda: {"result": function(case, data, network)})
+    return result["result"]  # type: ignore[no-any-return]
 
 
 def either_denoiser(case: Generation, data: Path, network: Path) -> dict[str, Any]:

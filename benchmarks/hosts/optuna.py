@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import importlib.util
-import json
 import math
 import statistics
 import time
@@ -25,12 +24,12 @@ from naslib_diffusion.benchmarks.harness.common import (
     seeds_option,
     show,
 )
+from naslib_diffusion.benchmarks.harness.kept import kept
 from naslib_diffusion.benchmarks.hosts.optuna_extra import pareto, speed, study
 from naslib_diffusion.benchmarks.hosts.optuna_peers import EngineSampler
 from naslib_diffusion.benchmarks.hosts.optuna_tasks import TASKS, load
 
-from naslib_diffusion import DiffusionNAGSampler, __version__
-from naslib_diffusion.runtime.files import write_atomically
+from naslib_diffusion import DiffusionNAGSampler
 
 Run = dict[str, Any]
 
@@ -69,16 +68,14 @@ EXTRAS = {
 def one_run(name: str, sampler: str, seed: int, trials: int, out: Path | None) -> Run:
     """Run one study, or read it where it is on disk already; values are to be minimised."""
     path = None if out is None else out / f"{name.replace('/', '-')}__{sampler}__{seed}.json"
-    if path is not None and path.exists():
-        found: Run = json.loads(path.read_text())
-        if len(found["values"]) >= trials:
-            return found
-    values, seconds = optimize(name, sampler, seed, trials)
-    run = {"task": name, "sampler": sampler, "seed": seed, "version": __version__,
-           "optuna": optuna.__version__, "values": values, "seconds": seconds}  # fmt: skip
-    if path is not None:
-        write_atomically(path, json.dumps(run))
-    return run
+    asked = {"task": name, "sampler": sampler, "seed": seed}
+
+    def measure() -> Run:
+        values, seconds = optimize(name, sampler, seed, trials)
+        return {"values": values, "seconds": seconds}
+
+    found: Run = kept(path, asked, measure, lambda found: len(found["values"]) >= trials)
+    return found
 
 
 def optimize(name: str, sampler: str, seed: int, trials: int) -> tuple[list[float | None], float]:

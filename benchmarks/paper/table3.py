@@ -28,7 +28,7 @@ from naslib_diffusion.benchmarks.engine.networks_guided import (
     SCALES,
     Generation,
     either_denoiser,
-    kept,
+    found_or_kept,
     ways_of_guiding,
 )
 from naslib_diffusion.benchmarks.harness.common import (
@@ -212,7 +212,7 @@ def _report_guided(
             for task in TEST_COLUMNS
             for case in cases
         ]  # fmt: skip
-        found = run_all(kept, jobs, processes, function.__name__.replace("_", " "))
+        found = run_all(found_or_kept, jobs, processes, function.__name__.replace("_", " "))
         return {
             task: [r for job, r in zip(jobs, found, strict=True) if job[1].task == task]
             for task in TEST_COLUMNS

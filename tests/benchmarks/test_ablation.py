@@ -77,8 +77,8 @@ def test_regret_is_in_units_of_the_median():
 
 def test_what_was_searched_is_not_searched_again(tmp_path, monkeypatch):
     monkeypatch.setattr(ablation, "run", lambda *job: [1.0, 2.0])
-    first = ablation.kept("a/b", None, "no polish", 0, 2, tmp_path)
+    first = ablation.kept_run("a/b", None, "no polish", 0, 2, tmp_path)
     monkeypatch.setattr(ablation, "run", lambda *job: pytest.fail("it is kept"))
-    assert ablation.kept("a/b", None, "no polish", 0, 2, tmp_path) == first
+    assert ablation.kept_run("a/b", None, "no polish", 0, 2, tmp_path) == first
     (path,) = tmp_path.glob("*.json")
     assert {"best", "commit", "versions"} <= json.loads(path.read_text()).keys()
