@@ -44,7 +44,7 @@ class Effort:
     pairs: int = 8
     sweeps: int = 100
     escapes: int = ESCAPES
-    iterations: int = 50
+    iterations: int = 100
     rounds: int = 20
     chunk: int = CHUNK
 
