@@ -8,18 +8,20 @@ import platform
 import shlex
 import subprocess
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 
 import click
 
-PACKAGES = ("naslib-diffusion", "torch", "numpy", "scipy", "botorch", "gpytorch", "optuna")
+from naslib_diffusion.runtime.versions import PACKAGES, versions
+
+USED = (*PACKAGES, "scipy", "optuna")
+"""Packages whose versions decide what is measured."""
 
 
 def facts() -> dict[str, object]:
     """Return versions, commit, machine and time."""
     return {
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": versions(USED),
         "commit": commit(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -60,14 +62,3 @@ def commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return ""
     return done.stdout.strip()
-
-
-@functools.cache
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

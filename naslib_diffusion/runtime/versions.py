@@ -11,10 +11,10 @@ PACKAGES = ("naslib-diffusion", "torch", "gpytorch", "botorch", "numpy")
 
 
 @functools.cache
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that are installed, by name."""
+def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
+    """Return the versions of Python and of those packages that are installed, by name."""
     found = {"python": platform.python_version()}
-    for name in PACKAGES:
+    for name in packages:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
