@@ -3,10 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
 from naslib_diffusion.benchmarks.engine.bad_disks import look
 from naslib_diffusion.benchmarks.engine.kill_cases import cases
+from naslib_diffusion.benchmarks.engine.killed_study import STORAGES, facts
 from naslib_diffusion.benchmarks.engine.kills import Count, measure
+from naslib_diffusion.plugins.optuna.sharing import claim
 
 
 @pytest.mark.slow
@@ -27,3 +30,15 @@ def test_trouble_with_a_folder_is_one_line_and_costs_nothing(tmp_path: Path, tro
         assert row["exit code"] == 2
         assert row["lines"] == 1, row["says"]
         assert row["same result afterwards"]
+
+
+def test_a_point_that_a_dead_worker_keeps_is_seen(tmp_path: Path) -> None:
+    """One that never told of itself, neither to Optuna nor by a claim, keeps none."""
+    storage = STORAGES["SQLite"](tmp_path)
+    study = optuna.create_study(study_name="killed", storage=storage)
+    storage.create_new_trial(study._study_id)  # the worker dies before its first heartbeat
+    optuna.storages.fail_stale_trials(study)
+    assert study.trials[0].state == optuna.trial.TrialState.RUNNING
+    assert not facts("SQLite", tmp_path)["claimed by the dead"]
+    claim(study, study.trials[0], {"a": 1, "b": 2})
+    assert facts("SQLite", tmp_path)["claimed by the dead"]
