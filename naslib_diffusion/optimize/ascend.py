@@ -41,7 +41,7 @@ def ascend(
         scores: what to maximise, differentiable in those coordinates.
         columns: the uniform coordinates, `C`.
         region: where they may go. The default is [0, 1].
-        max_iterations: of the optimiser.
+        max_iterations: of SLSQP; in a box, so many evaluations of all rows.
 
     Returns:
         Encodings, `S x D`, none of which scores less than before, and their scores.

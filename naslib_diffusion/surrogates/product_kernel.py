@@ -152,15 +152,21 @@ class ProductKernel:
             maps.append(torch.cat([scaled, together], 1) * torch.exp(-part["count_length"]))
         return tuple(maps)
 
-    def pull(self, theta: Tensor, by_maps: Sequence[Tensor], by_variances: Tensor) -> Tensor:
+    def pull(
+        self,
+        theta: Tensor,
+        maps: Sequence[Tensor],
+        by_maps: Sequence[Tensor],
+        by_variances: Tensor,
+    ) -> Tensor:
         """Turn gradients by the maps, `D x E` each, and by the variances into that by `theta`.
 
-        The chain rule by hand: this is done for each step of each fit.
+        The chain rule by hand: this is done for each step of each fit, where the maps are known.
         """
         part, result = self._split(theta), torch.zeros_like(theta)
         by = self._split(result)
         columns = len(self.layout.parameter)
-        own_map, *counts = self.maps(theta)
+        own_map, *counts = maps
         own = (by_maps[0] * own_map)[:, :columns].sum(1)  # by minus the logarithm of each entry
         line = (by_maps[0] * own_map)[:, columns:].sum(1)
         by["lengths"].index_add_(0, self.layout.parameter, -own - line)
@@ -203,11 +209,12 @@ def maximize_posterior(kernel: ProductKernel, x: Tensor, y: Tensor) -> Tensor:
 
     def loss(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         theta = torch.from_numpy(values.copy())
-        fit = misfit(x, y, kernel.maps(theta), kernel.variances(theta))
+        maps = kernel.maps(theta)
+        fit = misfit(x, y, maps, kernel.variances(theta))
         if fit is None:
             return 1e10, np.zeros_like(values)
         value, by_maps, by_variances = fit
-        gradient = kernel.pull(theta, by_maps, by_variances)
+        gradient = kernel.pull(theta, maps, by_maps, by_variances)
         deviation = kernel.spread(theta)
         off = (theta - mean) / deviation
         return value + 0.5 * float(off.square().sum()), (gradient + off / deviation).numpy()

@@ -104,8 +104,9 @@ def test_the_evidence_and_its_gradient_are_those_of_the_normal_law(space):
     theta.requires_grad_()
     maps, variances = kernel.maps(theta), kernel.variances(theta)
 
-    value, by_maps, by_variances = misfit(x, y, [m.detach() for m in maps], variances.detach())
-    gradient = kernel.pull(theta.detach(), by_maps, by_variances)
+    known = [m.detach() for m in maps]
+    value, by_maps, by_variances = misfit(x, y, known, variances.detach())
+    gradient = kernel.pull(theta.detach(), known, by_maps, by_variances)
 
     covariance = variances[-1] * torch.eye(14).double()
     for variance, embedding in zip(variances[:-1], maps, strict=True):
