@@ -39,8 +39,8 @@ class Continua:
 
     columns: Tensor
     valid: Member
-    slack: Guide | None = None
-    iterations: int = 50
+    slack: Guide | None
+    iterations: int
 
     def repair(self, x: Tensor) -> Tensor:
         """Move rows that break constraints to the nearest place where none is broken, if any."""
