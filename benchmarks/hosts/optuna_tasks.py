@@ -6,13 +6,14 @@ import functools
 import importlib
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import optuna
 import torch
+from optuna.distributions import BaseDistribution
 
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.nasbench201 import OPERATIONS, Cell
@@ -51,6 +52,25 @@ class Task:
     rule: Callable[[dict[str, Any]], bool] | None = None
     logarithmic: bool = False
     earlier: Callable[[int], list[optuna.Study]] | None = None
+
+
+def study_of(
+    trials: Iterable[tuple[dict[str, Any], float]], distributions: dict[str, BaseDistribution]
+) -> optuna.Study:
+    """Return a study of finished trials: parameters and value of each, NaN if it failed."""
+    study = optuna.create_study()
+    for params, value in trials:
+        failed = math.isnan(value)
+        state = optuna.trial.TrialState.FAIL if failed else optuna.trial.TrialState.COMPLETE
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=state,
+                value=None if failed else value,
+                params=params,
+                distributions=distributions,
+            )
+        )
+    return study
 
 
 def nasbench201(dataset: str) -> Task:

@@ -17,7 +17,7 @@ import numpy as np
 import optuna
 import torch
 from naslib_diffusion.benchmarks.hosts import optuna_tasks
-from naslib_diffusion.benchmarks.hosts.optuna_tasks import Task
+from naslib_diffusion.benchmarks.hosts.optuna_tasks import Task, study_of
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, FloatDistribution
 
@@ -157,14 +157,10 @@ def _earlier_study(name: str, seed: int) -> optuna.Study:
     distributions: dict[str, BaseDistribution] = {
         f"x{i}": FloatDistribution(0.0, 1.0) for i in range(x.shape[1])
     }
-    study = optuna.create_study()
-    for i in random.Random(f"{name} {seed}").sample(range(len(x)), min(EARLIER, len(x))):
-        params = dict(zip(distributions, x[i].tolist(), strict=True))
-        study.add_trial(
-            optuna.trial.create_trial(
-                value=float(errors[i]), params=params, distributions=distributions
-            )
-        )
+    members = random.Random(f"{name} {seed}").sample(range(len(x)), min(EARLIER, len(x)))
+    points = (dict(zip(distributions, x[i].tolist(), strict=True)) for i in members)
+    trials = zip(points, errors[members].tolist(), strict=True)
+    study: optuna.Study = study_of(trials, distributions)
     return study
 
 

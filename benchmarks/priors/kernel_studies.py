@@ -16,6 +16,7 @@ import numpy as np
 import optuna
 import torch
 from naslib_diffusion.benchmarks.harness.common import run_all
+from naslib_diffusion.benchmarks.hosts.optuna_tasks import study_of
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from naslib_diffusion import DiffusionNAGSampler
@@ -103,19 +104,9 @@ def load(kernel: str, card: str, data: Path) -> Kernel:
 
 def earlier_study(table: Kernel, seed: str) -> optuna.Study:
     """Return a study of `EARLIER` random settings."""
-    study = optuna.create_study()
-    for setting in random.Random(seed).sample(list(table.times), EARLIER):
-        time = table.times[setting]
-        failed = math.isnan(time)
-        state = optuna.trial.TrialState.FAIL if failed else optuna.trial.TrialState.COMPLETE
-        study.add_trial(
-            optuna.trial.create_trial(
-                state=state,
-                value=None if failed else time,
-                params=table.params(setting),
-                distributions=table.distributions,
-            )
-        )
+    settings = random.Random(seed).sample(list(table.times), EARLIER)
+    trials = ((table.params(setting), table.times[setting]) for setting in settings)
+    study: optuna.Study = study_of(trials, table.distributions)
     return study
 
 
