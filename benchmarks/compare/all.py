@@ -45,7 +45,7 @@ QUICK: Mapping[str, str] = {
     "reliability": "--part kills --part numerics --kills 1 --only search --histories 25",
     "scratch": "--seeds 1 --budget 40",
     "speed": "--runs 1",
-    "steps": "--problem stages --where everywhere --seeds 1 --budget 15",
+    "steps": "--problem stages --seeds 1 --budget 15",
     "table1": "--seeds 1",
     "table3": "--space nasbenchgraph --network full --seeds 1 --steps 200 --samples 500",
     "table4": "--seeds 2",

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
 import torch
 from naslib_diffusion.benchmarks.engine.ablation_parts import PARTS
-from naslib_diffusion.benchmarks.engine.steps import PROBLEMS as LARGE
+from naslib_diffusion.benchmarks.engine.problems import FREE, PROBLEMS, load, regrets
 from naslib_diffusion.benchmarks.harness.common import (
     VALIDATION_TASKS,
     budget_option,
     data_option,
-    load_task,
-    need_files,
     out_option,
     processes_option,
     run_all,
@@ -30,21 +26,18 @@ from naslib_diffusion.benchmarks.harness.common import (
 )
 from naslib_diffusion.benchmarks.harness.kept import kept
 from naslib_diffusion.benchmarks.harness.statistics import Floats, paired
-from naslib_diffusion.benchmarks.hosts.referee_families import kernel_grids, kernel_times
 
-from naslib_diffusion.spaces import ProductSpace, Space
-from naslib_diffusion.spaces.numbers import Integer
-
-DRAWN = 2000
-"""Random architectures whose median is one unit of regret away from the best."""
-KERNEL = "dedispersion_MI250X"
-"""One of those on which settings were chosen."""
+CHOSEN = (*VALIDATION_TASKS, "kernel/dedispersion_MI250X", "stages", "gpt-m", "mobilenetv3")
+"""Small and large spaces, and a kernel of those on which settings were chosen."""
 GROUPS = {
-    "nasbenchgraph/cs": ("counts", "counts by depth", "pairs in sequence", "outputs"),
-    "gpt-m": ("size", "layers", "summary"),
-    **dict.fromkeys(VALIDATION_TASKS, ("paths", "summary")),
+    "transnas": ("paths", "summary"),
+    "nasbench201": ("paths", "summary"),
+    "nasbenchgraph": ("counts", "counts by depth", "pairs in sequence", "outputs"),
+    "gpt": ("size", "layers", "summary"),
+    "stages": ("depths", "layers", "summary"),
+    "mobilenetv3": ("layers", "stages", "network"),
 }
-"""What each group of features of a space tells."""
+"""What each group of features of a space tells, by the first word of a problem's name."""
 NOTES = [
     "Regret: the gap to the best there is (of large spaces: that was found here), in units of "
     "that of the median random architecture; means over seeds.",
@@ -54,60 +47,6 @@ NOTES = [
     "The kernel of GPU kernels' parameters has no groups of features; only cells have priors "
     "that ship.",
 ]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Where to search for what.
-
-    Attributes:
-        space: of the architectures.
-        evaluate: returns what is to be maximised; NaN is a failure.
-        best: the largest value; None if it is unknown.
-    """
-
-    space: Space[Any]
-    evaluate: Callable[[Any], float]
-    best: float | None = None
-
-    @functools.cached_property
-    def median(self) -> float:
-        """Median over random architectures that do not fail."""
-        drawn = self.space.sample(DRAWN, torch.Generator().manual_seed(0))
-        return float(np.nanmedian([self.evaluate(arch) for arch in drawn]))
-
-
-def table(name: str, data: Path | None) -> Problem:
-    """Return a benchmark that is a table."""
-    own = load_task(name, data)
-    return Problem(own.space, own.__getitem__, own.optimum)
-
-
-def kernel(data: Path | None) -> Problem:
-    """Return minus the logarithm of the time of a GPU kernel; more than half of it fails."""
-    folder = need_files(data, f"kernel_{KERNEL}.csv.gz")
-    times, grids = kernel_times(KERNEL, folder), kernel_grids(KERNEL, folder)
-    space = ProductSpace([Integer(0, len(grid) - 1, name=n) for n, grid in grids.items()])
-
-    def evaluate(point: Any) -> float:
-        setting = tuple(grid[i] for grid, i in zip(grids.values(), point.values, strict=True))
-        return -math.log(times.get(setting, math.nan))
-
-    return Problem(space, evaluate, -math.log(min(times.values())))
-
-
-def large(name: str, data: Path | None) -> Problem:
-    """Return a space that cannot be listed."""
-    own = LARGE[name](data)
-    return Problem(own.space, lambda arch: own.evaluate([arch])[0])
-
-
-PROBLEMS: dict[str, Callable[[Path | None], Problem]] = {
-    **{name: functools.partial(table, name) for name in (*VALIDATION_TASKS, "nasbenchgraph/cs")},
-    "kernel": kernel,
-    "gpt-m": functools.partial(large, "gpt-m"),
-}
-load = functools.cache(lambda name, data: PROBLEMS[name](data))
 
 
 def kept_run(
@@ -136,14 +75,6 @@ def run(name: str, data: Path | None, part: str, seed: int, budget: int) -> list
     return best[1:] + best[-1:] * (budget + 1 - len(best))
 
 
-def regrets(problem: Problem, curves: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Return the regret after each evaluation, by part, at most 1: `seeds x budget` each."""
-    found = max(float(own.max()) for own in curves.values())
-    best = found if problem.best is None else problem.best
-    unit = best - problem.median
-    return {part: ((best - own) / unit).clip(0, 1) for part, own in curves.items()}
-
-
 def rows_of(found: Mapping[str, Mapping[str, Floats]]) -> list[dict[str, object]]:
     """Return a row for each problem and part, and one for each part of all problems.
 
@@ -170,7 +101,7 @@ def row_of(
     a, b = np.concatenate(whole), np.concatenate(without)
     half = a.shape[1] // 2
     says, missing = PARTS[part].says, PARTS[part].missing
-    says = says if missing is None else f"{says}: {GROUPS[name][missing]}"
+    says = says if missing is None else f"{says}: {GROUPS[re.split('[/-]', name)[0]][missing]}"
     row: dict[str, object] = {"problem": name, "engine": part, "it is": says}
     row |= {f"regret at {half}": f"{b[:, half - 1].mean():.3f}"}
     row |= {f"at {a.shape[1]}": f"{b[:, -1].mean():.3f}"}
@@ -190,7 +121,12 @@ def ends(a: Floats, b: Floats, half: int) -> list[tuple[float, float, float, flo
 @click.command()
 @data_option
 @out_option
-@several("--problem", PROBLEMS, "What is searched", "all that need no --data, or all with it")
+@several(
+    "--problem",
+    PROBLEMS,
+    "What is searched",
+    f"{', '.join(CHOSEN)}; without --data, all that need none",
+)
 @several("--part", PARTS, "What is left out or added")
 @seeds_option(default=10)
 @budget_option(default=40)
@@ -209,8 +145,7 @@ def main(
     With --out, each search is kept in a file of its own, and the same command goes on where it
     was stopped.
     """
-    free = [name for name in GROUPS if name != "gpt-m"]
-    names = problems or (PROBLEMS if data else free)
+    names = problems or (CHOSEN if data else FREE)
     chosen = dict.fromkeys(["whole", *(parts or PARTS)])
     folder = None if out is None else out / "runs"
     if folder is not None:

@@ -11,7 +11,7 @@ from unittest import mock
 from torch import Tensor
 
 from naslib_diffusion.search import Search
-from naslib_diffusion.search.strategies import STRATEGIES, GuidedStrategy, Strategy
+from naslib_diffusion.search.strategies import GuidedStrategy, Strategy
 from naslib_diffusion.spaces import NASBench201, Space
 from naslib_diffusion.spaces.view import View
 from naslib_diffusion.surrogates import GaussianProcess, ObjectiveScale, Surrogate
@@ -99,9 +99,6 @@ PARTS: dict[str, Part] = {
     "whole": Part("all defaults, from scratch"),
     "no guidance": Part("starts of the polish are random", GuidedStrategy(scale=0.0)),
     "no polish": Part("candidates as they are generated", GuidedStrategy(polish=0)),
-    "mutation": Part("mutants of the best as candidates", "mutation"),
-    "mutation+random": Part("mutants and random candidates", "mutation+random"),
-    "random": Part("random candidates", STRATEGIES["random"]),
     "linear scale": Part("the objective as it is", scale=linear_scale),
     **{
         f"no group {i + 1}": Part("the kernel lacks a group of features", missing=i)

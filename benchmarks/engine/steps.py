@@ -1,7 +1,8 @@
-"""The acquisition step on large spaces: guided generation against mutation and random ones.
+"""The acquisition step on every space at hand: guided generation against what others do there.
 
-The same search with the same surrogate, random start and number of candidates; only who proposes
-the candidates differs (paper, Section 3.4).
+The paper's comparison (Section 3.4) in one table: guided generation, mutants of the best, random
+candidates, both by halves, and exact maximisation, all for the same surrogate; and BANANAS and
+GP-UCB, which have surrogates of their own. All of them begin with the same random architectures.
 """
 
 from __future__ import annotations
@@ -10,140 +11,110 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import numpy as np
 import torch
-from naslib_diffusion.benchmarks.engine.landscapes import Quadratic
+from naslib_diffusion.benchmarks.baselines.engine import Engine
+from naslib_diffusion.benchmarks.baselines.method import Maker
+from naslib_diffusion.benchmarks.baselines.methods import find
+from naslib_diffusion.benchmarks.engine.problems import FREE, PROBLEMS, load, regrets
 from naslib_diffusion.benchmarks.harness.common import (
     budget_option,
     data_option,
-    need_files,
     out_option,
     processes_option,
-    run_methods,
+    run_all,
     save,
     seeds_option,
     several,
     show,
 )
-from naslib_diffusion.benchmarks.harness.searching import best_so_far
+from naslib_diffusion.benchmarks.harness.kept import kept
 from naslib_diffusion.benchmarks.harness.statistics import Floats, paired
-from naslib_diffusion.benchmarks.paper.ofa import FILE, AccuracyPredictor
 from scipy.stats import binomtest
 
+from naslib_diffusion.optimize.enumeration import is_enumerable
 from naslib_diffusion.optimize.generator import GuidedGenerator
 from naslib_diffusion.search import Search
 from naslib_diffusion.search.strategies import STRATEGIES, GuidedStrategy, Request, Strategy
-from naslib_diffusion.spaces import GPT, Budgeted, DeclaredSpace, MobileNetV3, Repeat, Space
-from naslib_diffusion.spaces.declaration import Part
-from naslib_diffusion.tables.hwgpt import perplexity
+from naslib_diffusion.spaces import Space
 
 A = TypeVar("A", bound=Hashable)
 
-SHARE = 0.2
-"""Share of random architectures that are within the budget."""
-DRAWN = 2000
-"""Random architectures that tell where that is."""
-WHERE = ("everywhere", "within")
-
-METHODS: dict[str, Strategy] = {
+START = 10
+"""Random architectures that every search is told first."""
+SURE = 0.05
+"""A difference with a smaller p is marked."""
+STEPS: dict[str, Strategy] = {
     "guided": STRATEGIES["guided"],
     "generated": GuidedStrategy(polish=0),
-    "mutation": STRATEGIES["mutation"],
-    "mutation+random": STRATEGIES["mutation+random"],
-    "random": STRATEGIES["random"],
+    **{name: STRATEGIES[name] for name in ("mutation", "mutation+random", "random", "enumerate")},
 }
 """Who proposes; "generated" is guided generation without the polish of its best."""
-
-Evaluate = Callable[[Sequence[Any]], list[float]]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A space, what is to be maximised, and the cost that a budget limits."""
-
-    space: Any
-    evaluate: Evaluate
-    cost: str
-
-
-def transformers(scale: str, data: Path | None) -> Problem:
-    """Perplexity of HW-GPT-Bench's transformers, to be minimised."""
-    name = f"hwgpt_perplexity_{scale}.safetensors"
-    space, predict = GPT(scale), perplexity(need_files(data, name), scale)
-
-    def evaluate(archs: Sequence[Any]) -> list[float]:
-        with torch.no_grad():
-            values: list[float] = (-predict(space.encode(archs))).tolist()
-        return values
-
-    return Problem(space, evaluate, "params")
-
-
-def subnets(data: Path | None) -> Problem:
-    """ImageNet accuracy of Once-for-all's sub-networks by its own predictor."""
-    return Problem(MobileNetV3(), AccuracyPredictor(need_files(data, FILE)), "flops")
-
-
-def stages(data: Path | None) -> Problem:
-    """Three stages of two to five layers of three settings: 3e21, and a made-up objective."""
-    layer: dict[str, Part] = {
-        "kernel": [3, 5, 7],
-        "width": [16, 32, 64],
-        "activation": ["relu", "gelu", "swish"],
-    }
-    parts = {f"stage{i}": Repeat(layer, depth=range(2, 6)) for i in range(3)}
-    work = {f"stage{i}.width": lambda width: width**2 for i in range(3)}
-    space = DeclaredSpace(parts, name="stages", costs={"work": work})
-    return Problem(space, Quadratic(space), "work")
-
-
-PROBLEMS: dict[str, Callable[[Path | None], Problem]] = {
-    "gpt-s": lambda data: transformers("s", data),
-    "gpt-m": lambda data: transformers("m", data),
-    "mobilenetv3": subnets,
-    "stages": stages,
+METHODS: dict[str, Maker] = {
+    **{name: functools.partial(Engine, strategy=own) for name, own in STEPS.items()},
+    **{name: find(name).maker() for name in ("bananas", "bananas-guided", "gp-ucb")},
 }
+NOTES = [
+    "In parentheses: wins-ties-losses of guided generation over seeds; * where Wilcoxon's "
+    f"signed-rank test, paired by seed and two-sided, has p < {SURE}. Of all problems together: "
+    "over problems and seeds, and p of the sign test.",
+    "enumerate maximises the acquisition function exactly, where a space can be listed. On cells "
+    "of TransNAS-Bench-101, which are a list, guided generation does the same.",
+    "bananas: mutants of the best for an ensemble of networks (White et al., AAAI 2021); "
+    "bananas-guided: guided generation for the same ensemble; gp-ucb: BoTorch's Gaussian process "
+    "on encodings, half mutants and half random candidates.",
+]
+REGRET_NOTE = (
+    "Regret: the gap to the best there is (of spaces that cannot be listed: that was found here), "
+    "in units of that of the median random architecture; means over seeds."
+)
+STEP_NOTE = (
+    "By how much the acquisition value (the logarithm of the expected improvement) of the best "
+    "candidate falls short of that of any method; means over seeds. All steps follow the same "
+    "evaluations."
+)
 
 
-def searched(problem: Problem, where: str) -> Space[Any]:
-    """Return where to search: all of a space, or the cheapest `SHARE` of it."""
-    space: Space[Any] = problem.space
-    if where == "everywhere":
-        return space
-    drawn = space.sample(DRAWN, torch.Generator().manual_seed(0))
-    costs = [problem.space.cost(arch, problem.cost) for arch in drawn]
-    return Budgeted(space, problem.cost, at_most=float(np.quantile(costs, SHARE)))
+def run(name: str, data: Path | None, method: str, seed: int, budget: int) -> list[float]:
+    """Search once; return the best value, to be maximised, after each evaluation.
 
-
-def run(
-    name: str, data: Path | None, where: str, method: str, seed: int, budget: int
-) -> list[float]:
-    """Search once; return the best value, to be maximised, after each evaluation."""
+    A failure counts as the worst value so far for methods that know none.
+    """
     torch.manual_seed(seed)
-    problem = PROBLEMS[name](data)
-    search = Search(searched(problem, where), strategy=METHODS[method], seed=seed)
-    best: list[float] = best_so_far(search, lambda arch: problem.evaluate([arch])[0], budget)
-    return best
+    problem = load(name, data)
+    made, worst = METHODS[method](problem.space, seed), math.inf
+    start = problem.space.sample(START, torch.Generator().manual_seed(seed))
+    best: list[float] = [-math.inf]
+    while len(best) <= budget and best[-1] != problem.best:
+        arch = start[len(best) - 1] if len(best) <= START else made.ask()
+        value = problem.evaluate(arch)
+        failed = math.isnan(value)
+        worst = worst if failed else min(value, worst)
+        if not failed or isinstance(made, Engine):
+            made.tell(arch, value)
+        elif worst < math.inf:
+            made.tell(arch, worst)
+        best.append(best[-1] if failed else max(value, best[-1]))
+    return best[1:] + best[-1:] * (budget + 1 - len(best))
 
 
-def reached(
-    name: str, data: Path | None, where: str, method: str, seed: int, budget: int
-) -> list[float]:
+def reached(name: str, data: Path | None, method: str, seed: int, budget: int) -> list[float]:
     """Return the best acquisition value among a method's candidates, after `budget` evaluations.
 
     These are the same for all methods: of a search by mutation and random candidates.
     """
     torch.manual_seed(seed)
-    problem = PROBLEMS[name](data)
-    space, probe = searched(problem, where), _Probe(METHODS[method])
-    before = Search(space, strategy=METHODS["mutation+random"], seed=seed)
-    best_so_far(before, lambda arch: problem.evaluate([arch])[0], budget)
-    search = Search(space, strategy=probe, seed=seed)
+    problem = load(name, data)
+    before = Search(problem.space, strategy="mutation+random", seed=seed, device="cpu")
+    for _ in range(budget):
+        (arch,) = before.ask()
+        before.tell([arch], [problem.evaluate(arch)])
+    probe = _Probe(STEPS[method])
+    search = Search(problem.space, strategy=probe, seed=seed, device="cpu")
     search.tell([t.arch for t in before.trials], [t.value for t in before.trials])
     search.ask()
     return [probe.best]
@@ -164,8 +135,34 @@ class _Probe:
         return found
 
 
-PARTS = {"searches": run, "step": reached}
-"""What is measured: the best value of whole searches, or the acquisition value of one step."""
+PARTS: dict[str, Callable[..., list[float]]] = {"searches": run, "step": reached}
+"""What is measured: whole searches, or the acquisition value of one step."""
+
+
+def kept_run(
+    part: str, name: str, data: Path | None, method: str, seed: int, budget: int, out: Path | None
+) -> list[float]:
+    """Measure once, or read the same where it is kept in a folder."""
+    file = f"{part}__{name}__{method}__{seed}__{budget}.json".replace("/", "-")
+    asked = {"part": part, "problem": name, "method": method, "seed": seed, "budget": budget}
+    found = kept(
+        None if out is None else out / "runs" / file,
+        asked,
+        lambda: {"values": PARTS[part](name, data, method, seed, budget)},
+    )
+    values: list[float] = found["values"]
+    return values
+
+
+def fits(method: str, space: Space[Any]) -> bool:
+    """Whether a method can search a space."""
+    return method != "enumerate" or is_enumerable(space)
+
+
+def shortfalls(curves: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Return by how much each falls short of the best of all, seed by seed: `seeds x values`."""
+    best = np.max(list(curves.values()), axis=0)
+    return {method: best - own for method, own in curves.items()}
 
 
 @click.command()
@@ -176,99 +173,112 @@ PARTS = {"searches": run, "step": reached}
     type=click.Choice(list(PARTS)),
     default="searches",
     show_default=True,
-    help="Best value of whole searches, or best acquisition value of one step after them.",
+    help="Regret of whole searches, or acquisition value of one step after them.",
 )
-@several("--problem", PROBLEMS, "Space and objective")
-@several("--where", WHERE, f"All of the space, or what the cheapest {SHARE:.0%} cost", "both")
-@several("--method", METHODS, "Who proposes candidates", "all but generated")
+@several("--problem", PROBLEMS, "What is searched", "all that need no --data, or all with it")
+@several("--method", METHODS, "Who proposes candidates; the first is compared with the others")
 @seeds_option(default=10)
-@budget_option(default=60)
+@budget_option(default=40)
 @processes_option
 def main(
     data: Path | None,
     out: Path | None,
     part: str,
     problems: Sequence[str],
-    wheres: Sequence[str],
     methods: Sequence[str],
     seeds: int,
     budget: int,
     processes: int,
 ) -> None:
-    """Compare guided generation, mutation and random candidates on large spaces.
+    """Compare guided generation with other acquisition steps, on spaces from small to huge.
 
-    All of them find candidates for the same surrogate.
+    With --out, each search is kept in a file of its own, and the same command goes on where it
+    was stopped.
     """
-    chosen = tuple(methods) or tuple(method for method in METHODS if method != "generated")
-    for name in problems or PROBLEMS:
-        PROBLEMS[name](data)  # says at once what is missing
-    curves: dict[str, dict[str, Floats]] = {}
-    for name, where in itertools.product(problems or PROBLEMS, wheres or WHERE):
-        title = f"{name}, {where}"
-        one = functools.partial(PARTS[part], name, data, where, budget=budget)
-        curves[title] = run_methods(one, chosen, seeds, processes, title)
-        rows = rows_of(curves)
-        save(out, f"steps_{part}", rows, seeds=seeds, budget=budget)
-        save(out, f"steps_{part}_runs", runs_of(curves), seeds=seeds, budget=budget)
-    notes = [
-        f"w-t-l: wins, ties and losses of {chosen[0]} over seeds, halfway and after {budget}",
-        "p: Wilcoxon's signed-rank test, paired by seed, two-sided; of all problems together, the "
-        "sign test over problems and seeds without ties",
+    names = tuple(problems or (PROBLEMS if data else FREE))
+    those = STEPS if part == "step" else [name for name in METHODS if name != "generated"]
+    chosen = tuple(methods or those)
+    if part == "step" and not set(chosen) <= set(STEPS):
+        raise click.UsageError(f"--part step knows the methods {', '.join(STEPS)}")
+    if out is not None:
+        (out / "runs").mkdir(exist_ok=True)
+    jobs = [
+        (part, name, data, method, seed, budget, out)
+        for seed in range(seeds)
+        for name, method in itertools.product(names, chosen)
+        if fits(method, load(name, data).space)
     ]
-    title = "Best value" if part == "searches" else "Best acquisition value of candidates"
-    show(f"{title}, mean of {seeds} seeds", rows, notes)
+    found = run_all(kept_run, jobs, processes, "searches")
+    curves: dict[str, dict[str, list[list[float]]]] = {}
+    for (_, name, _, method, *_), values in zip(jobs, found, strict=True):
+        curves.setdefault(name, {}).setdefault(method, []).append(values)
+    arrays = {name: {m: np.array(v) for m, v in own.items()} for name, own in curves.items()}
+    if part == "step":
+        lost, notes = {name: shortfalls(own) for name, own in arrays.items()}, [STEP_NOTE, *NOTES]
+        rows = rows_of({budget: lost}, chosen, data)
+    else:
+        lost = {name: regrets(load(name, data), own) for name, own in arrays.items()}
+        notes = [REGRET_NOTE, *NOTES]
+        rows = rows_of({end: until(end, lost) for end in (budget // 2, budget)}, chosen, data)
+    show(f"Steps of acquisition: {part}, {seeds} seeds", rows, notes)
+    save(out, f"steps_{part}", rows, notes=notes, seeds=seeds, budget=budget)
 
 
-def runs_of(curves: Mapping[str, Mapping[str, Floats]]) -> list[dict[str, object]]:
-    """Return the best value after each evaluation of each search, a row each."""
-    return [
-        {"problem": title, "method": method, "seed": seed, "best": " ".join(map(str, curve))}
-        for title, own in curves.items()
-        for method, values in own.items()
-        for seed, curve in enumerate(values.tolist())
-    ]
+def until(end: int, lost: Mapping[str, Mapping[str, Floats]]) -> dict[str, dict[str, Floats]]:
+    """Return regrets up to an evaluation, by problem and method."""
+    return {name: {m: own[:, :end] for m, own in each.items()} for name, each in lost.items()}
 
 
-def rows_of(curves: Mapping[str, Mapping[str, Floats]]) -> list[dict[str, object]]:
-    """Return a row for each problem and method, and one for each method of all problems."""
-    rows: list[dict[str, object]] = []
-    totals: dict[str, dict[str, list[float]]] = {}
-    for title, own in curves.items():
-        first = next(iter(own))
-        for method, values in own.items():
-            row: dict[str, object] = {"problem": title, "method": method}
-            for when, place in _places(values).items():
-                row[when] = f"{values[:, place].mean():.4f}"
-                differences = own[first][:, place] - values[:, place]
-                p = f"{paired(own[first][:, place], values[:, place]):.3f}"
-                row |= _counted(when, differences, p) if method != first else _counted(when)
-                if method != first:
-                    totals.setdefault(method, {}).setdefault(when, []).extend(differences)
-            rows.append(row)
-    for method, differences_of in totals.items():
-        row = {"problem": "all", "method": method}
-        for when, found in differences_of.items():
-            row |= {when: ""} | _counted(when, found, _sign_test(found))
-        rows.append(row)
+def rows_of(
+    found: Mapping[int, Mapping[str, Mapping[str, Floats]]],
+    methods: Sequence[str],
+    data: Path | None,
+) -> list[dict[str, object]]:
+    """Return a row for each number of evaluations and problem, and one for all problems together.
+
+    Args:
+        found: what is to be small, after so many evaluations, by problem and method; the last
+            column counts: `seeds x values` each.
+        methods: the columns; the first is compared with the others.
+        data: folder of files.
+    """
+    rows = []
+    for after, problems in found.items():
+        for name, own in problems.items():
+            size = load(name, data).space.size
+            row: dict[str, object] = {"after": after, "problem": name}
+            row |= {"architectures": "" if size is None else f"{size:.3g}"}
+            rows.append(row | {method: _cell(own, methods[0], method) for method in methods})
+        together = {"after": after, "problem": "all", "architectures": ""}
+        rows.append(together | {m: _total(problems, methods[0], m) for m in methods})
     return rows
 
 
-def _places(curves: Floats) -> dict[str, int]:
-    """Return which steps of curves to look at."""
-    half = {"half": curves.shape[1] // 2 - 1} if curves.shape[1] > 1 else {}
-    return half | {"end": -1}
+def _cell(own: Mapping[str, Floats], first: str, method: str) -> str:
+    """Return the mean of a method, and how the first did against it."""
+    if method not in own:
+        return "-"
+    a, b = own[first][:, -1], own[method][:, -1]
+    mean = f"{b.mean():.3f}"
+    if method == first:
+        return mean
+    return f"{mean} ({_counts(b - a)}{'*' if paired(a, b) < SURE else ''})"
 
 
-def _sign_test(differences: Sequence[float]) -> str:
-    wins, losses = (sum(sign * d > 0 for d in differences) for sign in (1, -1))
-    return f"{binomtest(wins, wins + losses).pvalue:.1g}" if wins + losses else "1"
+def _total(problems: Mapping[str, Mapping[str, Floats]], first: str, method: str) -> str:
+    """Return the counts over problems and seeds, and p of the sign test."""
+    both = [own for own in problems.values() if method in own]
+    if method == first or not both:
+        return ""
+    differences = np.concatenate([own[method][:, -1] - own[first][:, -1] for own in both])
+    wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
+    p = float(binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
+    return f"{_counts(differences)}, p {p:.1g}"
 
 
-def _counted(when: str, differences: Sequence[float] = (), p: str = "") -> dict[str, object]:
-    """Count wins, ties and losses; nothing of the first method against itself."""
-    signs = [int(np.sign(d)) for d in differences]
-    counts = "-".join(str(signs.count(sign)) for sign in (1, 0, -1)) if signs else ""
-    return {f"{when}: w-t-l": counts, f"{when}: p": p}
+def _counts(differences: Floats) -> str:
+    """Return how many are positive, zero and negative."""
+    return "-".join(str(int((np.sign(differences) == sign).sum())) for sign in (1, 0, -1))
 
 
 if __name__ == "__main__":

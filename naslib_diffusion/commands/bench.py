@@ -24,7 +24,7 @@ MEASUREMENTS = {
         "reliability": "What kill -9 at random moments, full disks and strange histories cost.",
         "scratch": "Evaluations until the best cell of a table, from scratch.",
         "speed": "Time and memory of generation and search.",
-        "steps": "Guided generation against mutation and random candidates on large spaces.",
+        "steps": "Guided generation against other acquisition steps, on spaces small to huge.",
     },
     "hosts": {
         "acquisition": "Maximising acquisition functions, beside BoTorch's own optimizers.",

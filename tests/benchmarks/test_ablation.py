@@ -57,22 +57,15 @@ def test_a_search_without_a_part_goes_on(part):
 def test_counts_are_by_the_end_and_then_halfway():
     whole = np.array([[1.0, 0.5, 0.2, 0.2], [1.0, 0.5, 0.1, 0.0], [1.0, 0.0, 0.0, 0.0]])
     other = np.array([[1.0, 0.5, 0.2, 0.3], [1.0, 0.6, 0.1, 0.0], [1.0, 0.0, 0.0, 0.0]])
-    one = {"whole": whole, "mutation": other}
+    one = {"whole": whole, "no polish": other}
     first, second = ablation.rows_of({"kernel": one})
     together = ablation.rows_of(
         {"kernel": one, "nasbench201/cifar10": one | {"no group 1": other}}
     )
     assert (first["wins-ties-losses"], second["wins-ties-losses"]) == ("", "2-1-0")
     assert (second["regret at 2"], second["at 4"]) == ("0.367", "0.100")
-    assert [row["engine"] for row in together if row["problem"] == "all"] == ["whole", "mutation"]
+    assert [row["engine"] for row in together if row["problem"] == "all"] == ["whole", "no polish"]
     assert together[-1]["wins-ties-losses"] == "4-2-0"
-
-
-def test_regret_is_in_units_of_the_median():
-    problem = ablation.Problem(NASBench201(), lambda cell: float(str(cell).count("none")), 6.0)
-    found = ablation.regrets(problem, {"whole": np.array([[-np.inf, 1.0, 3.5, 6.0]])})["whole"]
-    unit = 6.0 - problem.median
-    assert found.tolist() == [[1.0, min(5 / unit, 1.0), 2.5 / unit, 0.0]]
 
 
 def test_what_was_searched_is_not_searched_again(tmp_path, monkeypatch):
