@@ -9,6 +9,7 @@ from torch import Tensor
 
 from naslib_diffusion.spaces.base import A, HardlyAnyValid, Space
 from naslib_diffusion.spaces.parameters import Value
+from naslib_diffusion.spaces.sampling import sample_some
 from naslib_diffusion.spaces.variables import Spelled, settle
 from naslib_diffusion.spaces.view import View
 
@@ -43,7 +44,7 @@ class Given(View[A]):
         others: list[A] = []
         batch = max(n, _MIN_BATCH)
         for _ in range(_ROUNDS):
-            drawn = self.space.sample(batch, generator)
+            drawn = sample_some(self.space, batch, generator)
             found += filter(self.is_valid, drawn)
             if len(found) >= n:
                 return found[:n]
@@ -54,6 +55,14 @@ class Given(View[A]):
                 f"{self.name}: fewer than the {n} wanted have the given values", found
             )
         return found[:n]
+
+    def is_found(self) -> bool:
+        """Whether one of two thousand random trials has the values; the same whenever asked."""
+        try:
+            self.sample(1, torch.Generator().manual_seed(0))
+        except HardlyAnyValid:
+            return False
+        return True
 
     def decode(self, x: Tensor) -> list[A]:
         """Return an architecture near each encoding, `B x *shape`, with the given values."""

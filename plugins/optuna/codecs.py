@@ -17,12 +17,11 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from naslib_diffusion.spaces.base import A, HardlyAnyValid, Space
+from naslib_diffusion.spaces.base import A, Space
 from naslib_diffusion.spaces.given import Given
 from naslib_diffusion.spaces.numbers import Integer, Real
 from naslib_diffusion.spaces.parameters import Parameter, Value
 from naslib_diffusion.spaces.restricted import Restricted
-from naslib_diffusion.spaces.sampling import sample_some
 from naslib_diffusion.spaces.variables import Spelled, SpelledSpace, settle
 
 MAX_NAMES = 5000
@@ -64,12 +63,11 @@ class VariableCodec(Generic[A]):
                     values[variable.name] = variable.parameter.read(fixed[variable.name])
         if not values:
             return self
-        codec = copy.copy(self)
-        codec.space = Given(self.space, self._spelling, values)
-        try:
-            sample_some(codec.space, 1)
-        except HardlyAnyValid:  # of a budget, say, that the values alone exceed
+        space = Given(self.space, self._spelling, values)
+        if not space.is_found():  # the values alone exceed a budget, say
             return self
+        codec = copy.copy(self)
+        codec.space = space
         return codec
 
     def suggest(self, trial: optuna.Trial) -> A:
