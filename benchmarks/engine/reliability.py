@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 from naslib_diffusion.benchmarks.engine.bad_disks import look
@@ -13,10 +14,16 @@ from naslib_diffusion.benchmarks.engine.kills import measure
 from naslib_diffusion.benchmarks.harness.common import (
     need_modules,
     out_option,
+    processes_option,
+    run_all,
     save,
     several,
     show,
 )
+from naslib_diffusion.benchmarks.harness.kept import kept
+
+LOT = 250
+"""Histories that are drawn, and kept, together."""
 
 Rows = list[dict[str, object]]
 
@@ -46,13 +53,41 @@ def disks() -> Rows:
         return rows
 
 
-def fuzz(histories: int) -> Rows:
+def fuzz(histories: int, out: Path | None, processes: int) -> Rows:
     """Tell histories that nobody would tell on purpose to searches, a fifth to the sampler."""
     need_modules("test", "hypothesis")
+    told = {"Search": histories, "sampler": histories // 5}
+    jobs = [
+        (name, min(LOT, most - first), first, out)
+        for name, most in told.items()
+        for first in range(0, most, LOT)
+    ]
+    found = run_all(_lot, jobs, processes, f"lots of {LOT} histories")
+    rows: Rows = []
+    for name, most in told.items():
+        own = [f for (n, *_), f in zip(jobs, found, strict=True) if n == name]
+        broken = [f["broken"] for f in own if f["broken"] != "none"]
+        seconds = sum(f["CPU seconds"] for f in own)
+        rows.append(
+            {
+                "told to": name,
+                "histories": most,
+                "broken": broken or "none",
+                "CPU seconds": seconds,
+            }
+        )
+    return rows
+
+
+def _lot(name: str, histories: int, first: int, out: Path | None) -> dict[str, Any]:
+    """Tell some histories, or read what is kept of that."""
     from naslib_diffusion.benchmarks.engine.numerics import count, follow_sampler, follow_search
 
-    laws = {"Search": (follow_search, histories), "sampler": (follow_sampler, histories // 5)}
-    return [{"told to": name, **count(law, most, 0)} for name, (law, most) in laws.items()]
+    law = {"Search": follow_search, "sampler": follow_sampler}[name]
+    path = None if out is None else out / f"histories_{name}_{first}_runs.json"
+    asked = {"told to": name, "histories": histories, "first": first}
+    found: dict[str, Any] = kept(path, asked, lambda: count(law, histories, first))
+    return found
 
 
 @click.command()
@@ -78,18 +113,28 @@ def fuzz(histories: int) -> Rows:
     help="How many histories to tell searches; the sampler gets a fifth.",
 )
 @out_option
+@processes_option
 def main(
-    parts: Sequence[str], kills: int, only: Sequence[str], histories: int, out: Path | None
+    parts: Sequence[str],
+    kills: int,
+    only: Sequence[str],
+    histories: int,
+    out: Path | None,
+    processes: int,
 ) -> None:
     """Kill commands, take disks away, tell strange histories, and look at what that costs.
 
     Prints the tables of docs/reliability.md. Kills are compared with uninterrupted runs: finished
-    evaluations that were lost or are there twice, other results, and files left behind.
+    evaluations that were lost or are there twice, other results, and files left behind. With
+    --out, histories are kept in lots, and the same command goes on where it was stopped.
     """
     measurements: dict[str, tuple[str, Callable[[], Rows]]] = {
         "kills": ("kill -9 at random moments", lambda: kill(kills, only)),
         "disks": ("folders that refuse", disks),
-        "numerics": ("histories that nobody would tell on purpose", lambda: fuzz(histories)),
+        "numerics": (
+            "histories that nobody would tell on purpose",
+            lambda: fuzz(histories, out, processes),
+        ),
     }
     for name in parts or measurements:
         title, measurement = measurements[name]
