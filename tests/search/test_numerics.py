@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import settings
-from naslib_diffusion.benchmarks.engine.numerics import follow_search
+from naslib_diffusion.benchmarks.engine.numerics import ANY, follow_search
 
 from naslib_diffusion import Search
 from naslib_diffusion.spaces import ProductSpace, Real
 
-test_any_history_is_followed_by_something_valid_and_new = settings(max_examples=12)(follow_search)
+test_any_history_is_followed_by_something_valid_and_new = settings(max_examples=12)(
+    ANY[follow_search](follow_search)
+)
 
 
 @pytest.mark.parametrize("bad", ["good", "nan?", None, [1.0, 2.0], object()])
