@@ -121,6 +121,7 @@ class Proposal(Generic[A]):
             incumbents=self.history.incumbents(INCUMBENTS),
             acquisition=model.guide(self.random),
             random=self.random,
+            by_row=model.acquisition == "its",
         )
         if self.history.finished:
             self.belief = model, request.acquisition

@@ -42,6 +42,8 @@ class Request:
         incumbents: the best architectures so far, best first.
         acquisition: scores encodings, to be maximised.
         random: for every random decision.
+        by_row: whether the acquisition function scores a row by a draw that belongs to its place
+            in the batch, so that to climb it would be to climb noise.
     """
 
     n: int
@@ -49,6 +51,7 @@ class Request:
     incumbents: Sequence[Any]
     acquisition: Guide
     random: torch.Generator
+    by_row: bool = False
 
 
 class Strategy(Protocol):
@@ -115,7 +118,8 @@ class MixedStrategy:
 class GuidedStrategy:
     """Generates a batch under guidance, and polishes the best of it and the incumbents.
 
-    If the space is a list of architectures, all of them are considered instead.
+    If the space is a list of architectures, all of them are considered instead. Nothing is
+    polished under an acquisition function that draws for each candidate on its own.
 
     Attributes:
         polish: number of candidates that are polished, beside half as many incumbents. 0 leaves
@@ -133,7 +137,7 @@ class GuidedStrategy:
         """Generate under the guidance of the acquisition function."""
         space, denoiser, device = generator.space, generator.denoiser, generator.device
         seed = int(torch.randint(2**31, (), generator=request.random))
-        if not self.polish:
+        if not self.polish or request.by_row:
             steps = self.steps or STEPS
             own = GuidedGenerator(space, denoiser, device, seed, steps=steps, scale=self.scale)
             return available(own, request.n, request.acquisition, known=request.known)

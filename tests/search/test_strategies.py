@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
+from unittest import mock
 
 import pytest
 import torch
@@ -92,6 +94,17 @@ def test_guided_beats_random():
         best[name] = float(slope(SPACE.encode(found)).max())
     assert best["random"] < best["guided"] <= best["polished"]
     assert best["polished"] == float(slope(SPACE.encode(list(SPACE))).max())
+
+
+def test_draws_of_single_candidates_are_not_climbed():
+    """Each look at a row's neighbours would draw anew, and the climb would not end."""
+    unpolished = GuidedStrategy(polish=0).propose(generator(), request(8))
+    by_row = replace(request(8), by_row=True)
+    assert GuidedStrategy().propose(generator(), by_row) == unpolished
+    search = Search(SPACE, "ensemble", seed=0, initial=2, device="cpu")
+    search.tell(SPACE.sample(2, torch.Generator().manual_seed(0)), [1.0, 2.0])
+    with mock.patch("naslib_diffusion.search.strategies.Maximizer", side_effect=AssertionError):
+        assert SPACE.is_valid(search.ask()[0])
 
 
 def test_the_commands_offer_all_of_them():
