@@ -24,10 +24,10 @@ from naslib_diffusion.tables import (
     benchmark,
     benchmark_names,
     load_pickle,
+    pickles,
     read_pickle,
 )
 from naslib_diffusion.tables import analog as analog_module
-from naslib_diffusion.tables import pickles
 from naslib_diffusion.tables.pickles import NUMPY_NUMBERS, Metered, UnsafePickleError
 
 SPACE = NASBench201()
