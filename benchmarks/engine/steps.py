@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -234,7 +234,7 @@ def rows_of(
     methods: Sequence[str],
     data: Path | None,
 ) -> list[dict[str, object]]:
-    """Return a row for each number of evaluations and problem, and one for all problems together.
+    """Return a row for each number of evaluations and problem, and for problems together.
 
     Args:
         found: what is to be small, after so many evaluations, by problem and method; the last
@@ -249,9 +249,19 @@ def rows_of(
             row: dict[str, object] = {"after": after, "problem": name}
             row |= {"architectures": "" if size is None else f"{size:.3g}"}
             rows.append(row | {method: _cell(own, methods[0], method) for method in methods})
-        together = {"after": after, "problem": "all", "architectures": ""}
-        rows.append(together | {m: _total(problems, methods[0], m) for m in methods})
+        for title, names in _groups(problems, data).items():
+            some = {name: problems[name] for name in names}
+            together = {"after": after, "problem": title, "architectures": ""}
+            rows.append(together | {m: _total(some, methods[0], m) for m in methods})
     return rows
+
+
+def _groups(names: Iterable[str], data: Path | None) -> dict[str, list[str]]:
+    """Return the problems that are counted together."""
+    listed = [name for name in names if is_enumerable(load(name, data).space)]
+    others = [name for name in names if name not in listed]
+    both = {"all that can be listed": listed, "all too large for that": others}
+    return (both if listed and others else {}) | {"all": [*listed, *others]}
 
 
 def _cell(own: Mapping[str, Floats], first: str, method: str) -> str:

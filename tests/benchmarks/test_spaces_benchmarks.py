@@ -104,6 +104,16 @@ def test_wins_and_losses_are_of_the_first_method() -> None:
     assert halved.tolist() == [[0.6], [0.2], [0.0]]
 
 
+def test_small_and_large_problems_are_counted_apart() -> None:
+    own = {"guided": np.array([[0.1]]), "random": np.array([[0.3]])}
+    rows = steps.rows_of({1: {"stages": own, "nasbench201/cifar10": own}}, tuple(own), None)
+    assert [(row["problem"], row["random"]) for row in rows[2:]] == [
+        ("all that can be listed", "1-0-0, p 1"),
+        ("all too large for that", "1-0-0, p 1"),
+        ("all", "2-0-0, p 0.5"),
+    ]
+
+
 def test_a_clear_difference_is_marked() -> None:
     guided = np.arange(8.0)[:, None]
     rows = steps.rows_of(
