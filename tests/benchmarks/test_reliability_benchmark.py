@@ -13,9 +13,9 @@ from naslib_diffusion.plugins.optuna.sharing import claim
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["search", "sampler, SQLite"])
-def test_two_kills_cost_nothing(tmp_path: Path, name: str) -> None:
-    (case,) = (case for case in cases(tmp_path) if case.name == name)
+def test_two_kills_of_a_study_cost_nothing(tmp_path: Path) -> None:
+    """Those of commands are tested beside the commands."""
+    (case,) = (case for case in cases(tmp_path) if case.name == "sampler, SQLite")
     count = measure(case, tmp_path / "killed", kills=2, seed=1)
     assert count == Count(kills=count.kills, runs=count.runs)
     assert count.kills >= 2
