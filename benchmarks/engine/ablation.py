@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -64,15 +63,12 @@ def run(name: str, data: Path | None, part: str, seed: int, budget: int) -> list
     """Search once; return the best value after each evaluation, -inf while all fail."""
     torch.manual_seed(seed)
     problem, own = load(name, data), PARTS[part]
-    best: list[float] = [-math.inf]
     with own.scale():
         search = own.search(problem.space, seed)
-        while len(best) <= budget and best[-1] != problem.best:
-            (arch,) = search.ask()
-            value = problem.evaluate(arch)
-            search.tell([arch], [value])
-            best.append(best[-1] if math.isnan(value) else max(value, best[-1]))
-    return best[1:] + best[-1:] * (budget + 1 - len(best))
+        found: list[float] = problem.search(
+            lambda: search.ask()[0], lambda arch, value: search.tell([arch], [value]), budget
+        )
+    return found
 
 
 def rows_of(found: Mapping[str, Mapping[str, Floats]]) -> list[dict[str, object]]:

@@ -65,6 +65,21 @@ class Problem:
         drawn: list[Any] = self.space.sample(DRAWN, torch.Generator().manual_seed(0))
         return drawn
 
+    def search(
+        self, ask: Callable[[], Any], tell: Callable[[Any, float], None], budget: int
+    ) -> list[float]:
+        """Evaluate what is asked until the best is found; return the best value after each.
+
+        It is -inf while all fail, and stays the same from the best to the end of the budget.
+        """
+        best: list[float] = [-math.inf]
+        while len(best) <= budget and best[-1] != self.best:
+            arch = ask()
+            value = self.evaluate(arch)
+            tell(arch, value)
+            best.append(best[-1] if math.isnan(value) else max(value, best[-1]))
+        return best[1:] + best[-1:] * (budget + 1 - len(best))
+
     def within(self) -> Problem:
         """Return the same problem on the cheapest `SHARE` of the architectures."""
         assert self.cost is not None

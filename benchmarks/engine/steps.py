@@ -86,20 +86,21 @@ def run(name: str, data: Path | None, method: str, seed: int, budget: int) -> li
     """
     torch.manual_seed(seed)
     problem = load(name, data)
-    made, worst = METHODS[method](problem.space, seed), math.inf
+    made = METHODS[method](problem.space, seed)
     start = problem.space.sample(START, torch.Generator().manual_seed(seed))
-    best: list[float] = [-math.inf]
-    while len(best) <= budget and best[-1] != problem.best:
-        arch = start[len(best) - 1] if len(best) <= START else made.ask()
-        value = problem.evaluate(arch)
-        failed = math.isnan(value)
-        worst = worst if failed else min(value, worst)
-        if not failed or isinstance(made, Engine):
+    asked = itertools.chain(start, iter(made.ask, None))
+    seen: list[float] = []
+
+    def tell(arch: Any, value: float) -> None:
+        if not math.isnan(value):
+            seen.append(value)
+        if isinstance(made, Engine) or not math.isnan(value):
             made.tell(arch, value)
-        elif worst < math.inf:
-            made.tell(arch, worst)
-        best.append(best[-1] if failed else max(value, best[-1]))
-    return best[1:] + best[-1:] * (budget + 1 - len(best))
+        elif seen:
+            made.tell(arch, min(seen))
+
+    found: list[float] = problem.search(lambda: next(asked), tell, budget)
+    return found
 
 
 def reached(name: str, data: Path | None, method: str, seed: int, budget: int) -> list[float]:
