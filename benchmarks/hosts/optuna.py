@@ -27,29 +27,34 @@ from naslib_diffusion.benchmarks.harness.common import (
 from naslib_diffusion.benchmarks.harness.kept import kept
 from naslib_diffusion.benchmarks.hosts.optuna_extra import pareto, speed, study
 from naslib_diffusion.benchmarks.hosts.optuna_peers import EngineSampler
-from naslib_diffusion.benchmarks.hosts.optuna_tasks import TASKS, load
+from naslib_diffusion.benchmarks.hosts.optuna_tasks import STARTUP, TASKS, load
 
 from naslib_diffusion import DiffusionNAGSampler
 
 Run = dict[str, Any]
 
-STARTUP = 10
-"""Random trials that every sampler that takes the argument starts with."""
+Sampler = optuna.samplers.BaseSampler
 
-SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
-    "diffusion": lambda seed: DiffusionNAGSampler(seed=seed, n_startup_trials=STARTUP),
-    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
-    "tpe": lambda seed: optuna.samplers.TPESampler(
-        seed=seed, multivariate=False, n_startup_trials=STARTUP
+
+def make(name: str, seed: int, startup: int = STARTUP) -> Sampler:
+    """Return a sampler by name; model-based ones draw `startup` points at random first."""
+    return SAMPLERS[name](seed, startup)
+
+
+SAMPLERS: dict[str, Callable[[int, int], Sampler]] = {
+    "diffusion": lambda seed, startup: DiffusionNAGSampler(seed=seed, n_startup_trials=startup),
+    "random": lambda seed, _: optuna.samplers.RandomSampler(seed=seed),
+    "tpe": lambda seed, startup: optuna.samplers.TPESampler(
+        seed=seed, multivariate=False, n_startup_trials=startup
     ),
-    "tpe-mv": lambda seed: optuna.samplers.TPESampler(
-        seed=seed, multivariate=True, n_startup_trials=STARTUP
+    "tpe-mv": lambda seed, startup: optuna.samplers.TPESampler(
+        seed=seed, multivariate=True, n_startup_trials=startup
     ),
-    "gp": lambda seed: optuna.samplers.GPSampler(seed=seed, n_startup_trials=STARTUP),
-    "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=20),
-    "cmaes": lambda seed: optuna.samplers.CmaEsSampler(seed=seed),
-    "smac": lambda seed: EngineSampler("smac", seed, STARTUP),
-    "hebo": lambda seed: EngineSampler("hebo", seed, STARTUP),
+    "gp": lambda seed, startup: optuna.samplers.GPSampler(seed=seed, n_startup_trials=startup),
+    "nsga2": lambda seed, _: optuna.samplers.NSGAIISampler(seed=seed, population_size=20),
+    "cmaes": lambda seed, _: optuna.samplers.CmaEsSampler(seed=seed),
+    "smac": lambda seed, startup: EngineSampler("smac", seed, startup),
+    "hebo": lambda seed, startup: EngineSampler("hebo", seed, startup),
 }
 """By name; "diffusion-space" is ours with the space that a task's parameters spell."""
 
@@ -86,9 +91,11 @@ def optimize(name: str, sampler: str, seed: int, trials: int) -> tuple[list[floa
     task = load(name)
     if sampler == "diffusion-space":
         assert task.space is not None
-        chosen: Any = DiffusionNAGSampler(seed=seed, n_startup_trials=STARTUP, space=task.space())
+        chosen: Any = DiffusionNAGSampler(
+            seed=seed, n_startup_trials=task.startup, space=task.space()
+        )
     else:
-        chosen = SAMPLERS[sampler](seed)
+        chosen = make(sampler, seed, task.startup)
     study = optuna.create_study(sampler=chosen)
     start = time.process_time()
     study.optimize(task.objective, n_trials=trials)
@@ -111,7 +118,7 @@ def summarise(runs: Sequence[Run], trials: int) -> list[dict[str, object]]:
         typical = task.typical
         if best is None or typical is None:  # unknown: from all that these runs saw
             finite = [v for run in own for v in run["values"] if v is not None]
-            starts = [v for run in own for v in run["values"][:STARTUP] if v is not None]
+            starts = [v for run in own for v in run["values"][: task.startup] if v is not None]
             best, typical = min(finite), statistics.median(starts)
         for sampler in dict.fromkeys(run["sampler"] for run in own):
             mine = [run["values"][:trials] for run in own if run["sampler"] == sampler]
@@ -242,11 +249,11 @@ def main(
     if "quality" in parts:
         quality(out, patterns, samplers, seeds, trials, processes)
     if "pareto" in parts:
-        rows = pareto(data, [s for s in samplers if s in SAMPLERS], SAMPLERS, seeds, trials)
+        rows = pareto(data, [s for s in samplers if s in SAMPLERS], make, seeds, trials)
         show(f"Hypervolume that is missing, in % of the table's, {seeds} seeds", rows)
         save(out, "optuna_pareto", rows, seeds=seeds)
     if "speed" in parts:
-        rows = speed([s for s in samplers if s in SAMPLERS], SAMPLERS)
+        rows = speed([s for s in samplers if s in SAMPLERS], make)
         show("CPU time of a suggestion in ms, NAS-Bench-201 as six categorical parameters", rows)
         save(out, "optuna_speed", rows)
     if "study" in parts:

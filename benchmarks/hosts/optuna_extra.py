@@ -24,7 +24,7 @@ from naslib_diffusion import DiffusionNAGSampler
 from naslib_diffusion.search.scalarisation import pareto as on_front
 from naslib_diffusion.spaces.nasbench201 import OPERATIONS, Cell, NASBench201
 
-Samplers = Mapping[str, Callable[[int], optuna.samplers.BaseSampler]]
+Make = Callable[[str, int], optuna.samplers.BaseSampler]
 Row = dict[str, object]
 
 OBJECTIVES = ("cifar100_test_200", "cifar10_edgegpu_latency_ms")
@@ -34,7 +34,7 @@ SPACE: dict[str, BaseDistribution] = {
 
 
 def pareto(
-    data: Path | None, names: Sequence[str], samplers: Samplers, seeds: int, trials: int
+    data: Path | None, names: Sequence[str], make: Make, seeds: int, trials: int
 ) -> list[Row]:
     """Accuracy against latency of NAS-Bench-201: the share of hypervolume that is missing.
 
@@ -65,7 +65,7 @@ def pareto(
         missing: list[list[float]] = []
         for seed in tqdm(range(seeds), desc=name):
             optuna.logging.set_verbosity(optuna.logging.ERROR)
-            study = optuna.create_study(directions=["maximize"] * 2, sampler=samplers[name](seed))
+            study = optuna.create_study(directions=["maximize"] * 2, sampler=make(name, seed))
             study.optimize(objective, n_trials=trials)
             found = torch.tensor([t.values for t in study.trials], dtype=torch.double)
             missing.append([100 * (1 - hypervolume(found[:count]) / whole) for count in counts])
@@ -82,7 +82,7 @@ def hypervolume(values: torch.Tensor) -> float:
 
 
 def speed(
-    names: Sequence[str], samplers: Samplers, counts: Sequence[int] = (100, 1000), runs: int = 5
+    names: Sequence[str], make: Make, counts: Sequence[int] = (100, 1000), runs: int = 5
 ) -> list[Row]:
     """CPU time of a suggestion in ms after `counts` trials of random cells."""
     random = torch.Generator().manual_seed(0)
@@ -91,7 +91,7 @@ def speed(
     for name in tqdm(names, desc="samplers"):
         row: Row = {"sampler": name, "runs": runs}
         for count in counts:
-            study = optuna.create_study(sampler=samplers[name](0))
+            study = optuna.create_study(sampler=make(name, 0))
             study.add_trials([_finished(cell) for cell in cells[:count]])
             times = []
             for _ in range(runs + 1):  # the first one warms up

@@ -26,6 +26,9 @@ from naslib_diffusion.tables.pickles import read_pickle
 
 Objective = Callable[[optuna.Trial], float]
 
+STARTUP = 10
+"""Random points at the start of a search, where a benchmark says nothing else."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -41,6 +44,7 @@ class Task:
         rule: the combinations of parameters that can be evaluated, where that is known.
         logarithmic: whether regret is taken of the logarithms of values.
         earlier: makes studies of like objectives, with a seed, where there are some.
+        startup: how many random points a model-based sampler starts with.
     """
 
     objective: Objective
@@ -52,6 +56,7 @@ class Task:
     rule: Callable[[dict[str, Any]], bool] | None = None
     logarithmic: bool = False
     earlier: Callable[[int], list[optuna.Study]] | None = None
+    startup: int = STARTUP
 
 
 def study_of(

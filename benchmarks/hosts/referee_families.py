@@ -30,6 +30,8 @@ Load = Callable[[str, Path | None], Task]
 
 EARLIER = 100
 """Random trials of each earlier study."""
+INITIAL = 5
+"""Points that a search of HPO-B is given (Pineda Arango et al., NeurIPS 2021)."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ def _read(name: str, data: Path) -> tuple[list[str], dict[tuple[int, ...], str]]
 def pool(name: str, data: Path | None) -> Task:
     """HPO-B: error of settings that were measured once on an OpenML data set, and no others.
 
-    Regret is in units of the range of the pool. A sampler that proposes other points gets the
+    Regret is in units of the range of the pool. As in the benchmark, a search starts with
+    `INITIAL` points. A sampler that proposes other points gets the
     nearest member that it does not have yet. Earlier studies are of the other data sets of the
     same space.
     """
@@ -136,7 +139,10 @@ def pool(name: str, data: Path | None) -> Task:
         return [_earlier_study(other, seed) for other in alike if other != name]
 
     best, worst = float(errors.min()), float(errors.max())
-    return Task(objective, best, worst, space, numeric=True, closed=True, earlier=earlier)
+    return Task(
+        objective, best, worst, space,
+        numeric=True, closed=True, earlier=earlier, startup=INITIAL,
+    )  # fmt: skip
 
 
 def _pool(name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

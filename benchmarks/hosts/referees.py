@@ -25,7 +25,7 @@ from naslib_diffusion.benchmarks.harness.common import (
     show,
 )
 from naslib_diffusion.benchmarks.harness.ranks import critical_difference, mean_ranks
-from naslib_diffusion.benchmarks.hosts.optuna import SAMPLERS, STARTUP, best_after
+from naslib_diffusion.benchmarks.hosts.optuna import best_after, make
 from naslib_diffusion.benchmarks.hosts.optuna_tasks import Task
 from naslib_diffusion.benchmarks.hosts.referee_families import FAMILIES, Family
 
@@ -92,13 +92,13 @@ def _sampler(task: Task, name: str, seed: int) -> optuna.samplers.BaseSampler:
         earlier = task.earlier(seed) if name == INFORMED and task.earlier is not None else ()
         chosen = DiffusionNAGSampler(
             seed=seed,
-            n_startup_trials=None if earlier else STARTUP,
+            n_startup_trials=None if earlier else task.startup,
             space=space,
             is_valid=task.rule,
             prior_studies=earlier,
         )
     else:
-        chosen = SAMPLERS[name](seed)
+        chosen = make(name, seed, task.startup)
     return chosen
 
 
