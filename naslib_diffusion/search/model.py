@@ -27,6 +27,7 @@ from naslib_diffusion.surrogates import (
     make_surrogate,
 )
 from naslib_diffusion.surrogates.base import fit_to_values, levels, observed
+from naslib_diffusion.surrogates.doubt import doubted
 from naslib_diffusion.surrogates.prior import Prior, informed
 
 A = TypeVar("A", bound=Hashable)
@@ -163,9 +164,12 @@ class Modeler(Generic[A]):
         values = torch.tensor([trial.value for trial in done], dtype=torch.double)
         scale = ObjectiveScale.of(values, maximize=self.maximize)
         surrogate = fit_to_values(informed(self.surrogate, self.priors), x, values, scale)
-        worth = levels(surrogate, x, scale(values).to(x), self.noisy)[feasible(done, x)]
+        allowed = feasible(done, x)
+        if not self.noisy:
+            surrogate = doubted(surrogate, scale.sign * values, allowed.to(values.device))
+        worth = levels(surrogate, x, scale(values).to(x), self.noisy)[allowed]
         best = float(worth.max()) if len(worth) else None
-        if best is not None and ties(worth, x[feasible(done, x)]) >= MANY:
+        if best is not None and ties(worth, x[allowed]) >= MANY:
             best += scale.step(values)
         return Model(surrogate, (scale,), best, self.feasibility(trials), self.acquisition)
 

@@ -93,6 +93,13 @@ class ProductGaussianProcess:
         rows = thin(y, self.limit)
         return self._condition(x[rows].flatten(1), y[rows])
 
+    def shorten(self, factor: float) -> Self:
+        """Return a copy whose length scales are divided by a factor; see `doubt`."""
+        assert self._theta is not None
+        other = copy.copy(self)
+        other._theta = self._kernel_of.shorten(self._theta, factor)
+        return other._condition(self._x, self._targets)
+
     @property
     def noisy(self) -> bool:
         """Whether the fitted noise is larger than that of a rough objective without noise."""

@@ -185,6 +185,15 @@ class ProductKernel:
         by["noise"].copy_(scaled[-1:])
         return result
 
+    def shorten(self, theta: Tensor, factor: float) -> Tensor:
+        """Return the parameters with all length scales divided by a factor."""
+        shorter = theta.clone()
+        part = self._split(shorter)
+        for name in ("lengths", "count_length"):
+            if name in part:
+                part[name].sub_(math.log(factor))
+        return shorter
+
     def variances(self, theta: Tensor) -> Tensor:
         """Return the variance of each kernel, and that of the noise."""
         part = self._split(theta)
