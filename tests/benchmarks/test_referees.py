@@ -89,6 +89,17 @@ def test_the_nearest_member_of_a_pool_is_taken_once() -> None:
     assert second != first
 
 
+def test_a_search_of_a_pool_starts_with_the_points_of_the_protocol(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("bocode")
+    asked: list[int] = []
+    monkeypatch.setattr(referees, "make", lambda name, seed, startup: asked.append(startup))
+    referees._sampler(FAMILIES["hpob"].load("4796_23", None), "gp", 0)
+    referees._sampler(FAMILIES["continuous"].load("Levy8", None), "gp", 0)
+    assert asked == [5, 10]
+
+
 def test_earlier_studies_are_of_the_other_pools_of_a_space() -> None:
     pytest.importorskip("bocode")
     task = FAMILIES["hpob"].load("4796_23", None)
