@@ -114,9 +114,8 @@ def pool(name: str, data: Path | None) -> Task:
     """HPO-B: error of settings that were measured once on an OpenML data set, and no others.
 
     Regret is in units of the range of the pool. As in the benchmark, a search starts with
-    `INITIAL` points. A sampler that proposes other points gets the
-    nearest member that it does not have yet. Earlier studies are of the other data sets of the
-    same space.
+    `INITIAL` points. A sampler that proposes other points gets the nearest member that it does
+    not have yet. Earlier studies are of the other data sets of the same space.
     """
     x, errors = _pool(name)
     names = [f"x{i}" for i in range(x.shape[1])]
