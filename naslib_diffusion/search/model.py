@@ -165,8 +165,8 @@ class Modeler(Generic[A]):
         scale = ObjectiveScale.of(values, maximize=self.maximize)
         surrogate = fit_to_values(informed(self.surrogate, self.priors), x, values, scale)
         allowed = feasible(done, x)
-        if not self.noisy:
-            surrogate = doubted(surrogate, scale.sign * values, allowed.to(values.device))
+        signed = scale.sign * values
+        surrogate = doubted(surrogate, signed, allowed.to(values.device), self.noisy)
         worth = levels(surrogate, x, scale(values).to(x), self.noisy)[allowed]
         best = float(worth.max()) if len(worth) else None
         if best is not None and ties(worth, x[allowed]) >= MANY:

@@ -109,9 +109,12 @@ def levels(surrogate: Surrogate, x: Tensor, targets: Tensor, repeats: bool) -> T
         targets: what was observed, `B`.
         repeats: whether the user calls the objective noisy.
     """
-    if repeats or (isinstance(surrogate, JudgesNoise) and surrogate.noisy):
-        return surrogate.posterior(x)[0]
-    return targets
+    return surrogate.posterior(x)[0] if is_noisy(surrogate, repeats) else targets
+
+
+def is_noisy(surrogate: Surrogate, repeats: bool) -> bool:
+    """Whether the best observation may be luck: the user says so, or the fitted surrogate does."""
+    return repeats or (isinstance(surrogate, JudgesNoise) and surrogate.noisy)
 
 
 @dataclass(frozen=True)

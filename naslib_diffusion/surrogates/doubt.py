@@ -6,7 +6,7 @@ from typing import Protocol, Self, runtime_checkable
 
 from torch import Tensor
 
-from naslib_diffusion.surrogates.base import JudgesNoise, Surrogate
+from naslib_diffusion.surrogates.base import Surrogate, is_noisy
 
 PATIENCE = 10
 """Evaluations without progress that say nothing yet: many searches have such a spell."""
@@ -28,7 +28,7 @@ class Shortenable(Surrogate, Protocol):
         """Return a fitted copy whose length scales are divided by a factor."""
 
 
-def doubted(surrogate: Surrogate, values: Tensor, feasible: Tensor) -> Surrogate:
+def doubted(surrogate: Surrogate, values: Tensor, feasible: Tensor, repeats: bool) -> Surrogate:
     """Return a fitted surrogate with shorter length scales if the search does not get on.
 
     Length scales are the likeliest ones, and may be wrong. Where all good points share one value
@@ -40,11 +40,12 @@ def doubted(surrogate: Surrogate, values: Tensor, feasible: Tensor) -> Surrogate
         surrogate: fitted to the values.
         values: of the objective, `B`, oldest first; higher is better.
         feasible: which of them count, `B` booleans.
+        repeats: whether the user calls the objective noisy.
     """
     if not isinstance(surrogate, Shortenable) or not feasible.any():
         return surrogate
-    if isinstance(surrogate, JudgesNoise) and surrogate.noisy:
-        return surrogate  # the best value may be luck, and no progress beyond it means little
+    if is_noisy(surrogate, repeats):
+        return surrogate  # no progress beyond what may be luck means little
     halvings = doubt(values.where(feasible, values[feasible].min()))
     return surrogate.shorten(2.0**halvings) if halvings else surrogate
 

@@ -100,18 +100,18 @@ def test_a_parameter_that_all_good_points_share_promises_more():
 
     everywhere = torch.ones(len(y), dtype=torch.bool)
     assert doubt(y) > 0
-    assert promise(doubted(gp, y, everywhere)) > promise(gp) + 0.1
+    assert promise(doubted(gp, y, everywhere, False)) > promise(gp) + 0.1
 
 
 def test_who_is_not_doubted():
     gp, x, y = clump()
     nothing = torch.zeros(len(y), dtype=torch.bool)
-    assert doubted(gp, y, nothing) is gp
+    assert doubted(gp, y, nothing, False) is gp
     noisy = gp.fit(x, torch.randn(len(y), generator=torch.Generator().manual_seed(0)).double())
     assert noisy.noisy
-    assert doubted(noisy, y, ~nothing) is noisy
+    assert doubted(noisy, y, ~nothing, False) is noisy
     other = GaussianProcess(NASBench201())
-    assert doubted(other, y, ~nothing) is other
+    assert doubted(other, y, ~nothing, False) is other
 
 
 def test_only_feasible_values_count():
@@ -120,8 +120,8 @@ def test_only_feasible_values_count():
     y = y.clone()
     y[0], feasible[0] = 99.0, False  # the best, but not allowed: no reason to doubt
     y[-1] = y[1:].max() + 1
-    assert doubted(gp, y, feasible) is gp
-    assert doubted(gp, y, torch.ones_like(feasible)) is not gp
+    assert doubted(gp, y, feasible, False) is gp
+    assert doubted(gp, y, torch.ones_like(feasible), False) is not gp
 
 
 def test_a_search_doubts_unless_it_is_noisy():
