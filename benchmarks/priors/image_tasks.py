@@ -20,9 +20,10 @@ FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 fashion_option = click.option(
     "--fashion",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     default=FASHION,
-    help="Folder of Fashion-MNIST (Debian: dataset-fashion-mnist).",
+    show_default=True,
+    help="Folder of Fashion-MNIST, where its images are needed (Debian: dataset-fashion-mnist).",
 )
 SOURCES = ("digits", "fashion")
 RESOLUTIONS = (8, 14)
@@ -104,6 +105,8 @@ def source_images(source: str, folder: Path = FASHION) -> tuple[Tensor, Tensor]:
 
 def _read_idx(path: Path) -> Tensor:
     """Read an IDX file of bytes."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; name the folder of Fashion-MNIST by --fashion")
     with gzip.open(path) as file:
         data = file.read()
     dimensions = data[3]

@@ -80,6 +80,12 @@ def test_extras(fails, tmp_path, monkeypatch, name):
     assert "sklearn is not installed: pip install 'naslib-diffusion[bench]'" in message
 
 
+def test_images_of_fashion(fails, tmp_path):
+    given = ("--source", "fashion", "--fashion", tmp_path / "nowhere", "--prior", "cells")
+    message = fails("bench", "transfer_images", *given)
+    assert "nowhere/train-images-idx3-ubyte.gz is missing; name the folder" in message
+
+
 def test_folders_of_results(fails, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
