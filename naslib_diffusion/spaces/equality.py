@@ -17,6 +17,8 @@ from torch import Tensor
 
 from naslib_diffusion.spaces.base import A, Space, count_encodings
 from naslib_diffusion.spaces.budgeted import Budgeted
+from naslib_diffusion.spaces.product import ProductSpace
+from naslib_diffusion.spaces.restricted import Restricted
 from naslib_diffusion.spaces.subset import Subset
 from naslib_diffusion.spaces.view import View
 
@@ -85,8 +87,10 @@ def pool_of(space: Space[A]) -> Subset[A] | None:
 
 
 def structure(space: Space[Any]) -> Space[Any]:
-    """Return the space of the architectures, without regard to equality, subset and budget."""
-    return structure(space.space) if isinstance(space, Exact | Subset | Budgeted) else space
+    """Return all that can be written as in `space`: without equality, list, budget and rule."""
+    if isinstance(space, Exact | Subset | Budgeted | Restricted):
+        return structure(space.space)
+    return space.unruled if isinstance(space, ProductSpace) else space
 
 
 def _has_no_twins(space: Space[Any]) -> bool:

@@ -72,6 +72,11 @@ class ProductSpace:
         return cls([Categorical(range(count)) for count in counts])
 
     @property
+    def unruled(self) -> ProductSpace:
+        """The space with the points that `is_valid` bans, too."""
+        return self if self._allowed is None else ProductSpace(self.parameters)
+
+    @property
     def size(self) -> int | None:
         """Number of points; None with a continuous parameter, an upper bound with `is_valid`."""
         counts = [p.count for p in self.parameters if p.count is not None]

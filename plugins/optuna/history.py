@@ -13,7 +13,8 @@ from naslib_diffusion.plugins.optuna.spaces import Codec
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from naslib_diffusion.spaces.base import A
+from naslib_diffusion.spaces.base import A, Space
+from naslib_diffusion.spaces.equality import structure
 from naslib_diffusion.spaces.pinned import unpinned
 
 FATAL = 2
@@ -48,8 +49,13 @@ def read_history(
     codec: Codec[A],
     directions: Sequence[StudyDirection],
     own: int | None = None,
+    *,
+    elsewhere: bool = False,
 ) -> History[A]:
-    """Read all trials but number `own`.
+    """Read all trials but number `own`, of this study or of one that was made `elsewhere`.
+
+    The latter count even where this study must not propose them: beside a list of architectures,
+    beyond a budget, or against a rule. They tell of their neighbours all the same.
 
     A pruned trial counts with its last intermediate value, but never as better than the median of
     the complete ones, since values of early steps are not final ones. A failed trial counts as a
@@ -63,11 +69,12 @@ def read_history(
     cap, middle = _best(trials, signs), _median(trials, signs)
     rows: list[tuple[A, Row | None, dict[str, float]]] = []
     deaths: dict[Any, int] = {}
+    space = structure(unpinned(codec.space)) if elsewhere else unpinned(codec.space)
     for trial in trials:
         if trial.number == own:
             continue
         finished = trial.state in FINISHED
-        arch = _read(codec, trial.params if finished else claimed(trial))
+        arch = _read(codec, space, trial.params if finished else claimed(trial))
         if arch is None:
             continue
         if not finished:
@@ -97,13 +104,13 @@ def read_history(
     return history
 
 
-def _read(codec: Codec[A], params: dict[str, Any]) -> A | None:
-    """Return a trial's architecture; None if it has none of this space."""
+def _read(codec: Codec[A], space: Space[A], params: dict[str, Any]) -> A | None:
+    """Return a trial's architecture; None if it has none of the space."""
     try:
         arch = codec.read(params)
     except (KeyError, ValueError, TypeError):
         return None
-    return arch if unpinned(codec.space).is_valid(arch) else None
+    return arch if space.is_valid(arch) else None
 
 
 def _values(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,11 @@ from naslib_diffusion.surrogates.multiobjective import MAX_OBJECTIVES
 from naslib_diffusion.surrogates.prior import EarlierSearch, Prior
 
 _logger = logging.getLogger(__name__)
+
+SILENT = (
+    "prior_studies[%d] says nothing of %s: it has no finished trial with all of these parameters, "
+    "within the ranges and among the choices that they have here."
+)
 
 Priors = tuple[tuple[Prior, ...], ...]
 """For each objective what earlier studies say of it."""
@@ -90,19 +96,29 @@ def earlier(
     studies: Sequence[tuple[Sequence[StudyDirection], Sequence[FrozenTrial]]],
     codec: Codec[Any],
     count: int,
+    *,
+    warn: bool,
 ) -> Priors:
     """Fit a surrogate to each objective of each earlier study that has trials of this space.
+
+    Args:
+        studies: their directions and trials.
+        codec: of the space.
+        count: of objectives.
+        warn: whether to log which studies have none.
 
     Raises:
         ValueError: if a study has another number of objectives.
     """
     found: list[list[Prior]] = [[] for _ in range(count)]
-    for directions, trials in studies:
+    for number, (directions, trials) in enumerate(studies):
         if len(directions) != count:
             raise ValueError(
                 f"a prior study has {len(directions)} objectives, this study has {count}"
             )
-        history = read_history(trials, codec, directions)
+        history = read_history(trials, codec, directions, elsewhere=True)
+        if warn and not any(math.isfinite(value) for row in history.values for value in row):
+            _logger.warning(SILENT, number, ", ".join(codec.distributions))
         for i, column in enumerate(zip(*history.values, strict=True)):
             if any(value == value for value in column):  # noqa: PLR0124 - not all NaN
                 surrogate = gaussian_process(codec.space)

@@ -291,11 +291,10 @@ class DiffusionNAGSampler(BaseSampler):
         """Return what earlier studies say; kept, since their surrogates take time to fit."""
         if not self._earlier:
             return ()
-        if isinstance(codec, ProductCodec) and codec.shortlists:  # another space each time
-            return earlier(self._earlier, codec, count)
         key = repr((codec.distributions, count))  # which also decide what counts as distinct
-        if key not in self._priors:
-            self._priors[key] = earlier(self._earlier, codec, count)
+        new = key not in self._priors
+        if new or (isinstance(codec, ProductCodec) and codec.shortlists):  # others each time
+            self._priors[key] = earlier(self._earlier, codec, count, warn=new)
         return self._priors[key]
 
     def _surrogate_for(self, codec: Codec[Any]) -> Surrogate | None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import pickle
+import random
+from typing import Any
 
 import optuna
 import pytest
+import torch
 from naslib_diffusion.plugins.optuna import suggest
 
 from naslib_diffusion import DiffusionNAGSampler
-from naslib_diffusion.spaces import NASBench201
+from naslib_diffusion.spaces import NASBench201, ProductSpace
+from naslib_diffusion.spaces.numbers import Real
+from naslib_diffusion.spaces.point import Point
+from naslib_diffusion.spaces.subset import Subset
 from naslib_diffusion.transfer import ZeroCost
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -62,11 +68,45 @@ def test_startup_trials_can_be_asked_for(before: optuna.Study) -> None:
     assert all("diffusion_nag:acquisition" not in t.system_attrs for t in study.trials)
 
 
-def test_studies_of_other_spaces_are_no_harm(before: optuna.Study) -> None:
+def test_studies_of_other_spaces_are_no_harm_and_are_told_of(
+    before: optuna.Study, caplog: pytest.LogCaptureFixture
+) -> None:
     other = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     other.optimize(lambda trial: trial.suggest_float("y", 0, 1), n_trials=5)
-    study = run(3, prior_studies=[other, optuna.create_study()])
+    study = run(3, prior_studies=[other, before])
     assert len(study.trials) == 3
+    silent = [r.getMessage() for r in caplog.records if "says nothing of" in r.getMessage()]
+    assert sum("prior_studies[0] says nothing of k0, k1, k2, k3, x: it" in m for m in silent) == 1
+    assert len(silent) == len(set(silent))
+
+
+def bowl(trial: optuna.Trial) -> float:
+    x, y = (trial.suggest_float(name, 0, 1) for name in "xy")
+    return (x - 0.3) ** 2 + (y - 0.8) ** 2
+
+
+def a_list() -> Subset[Point]:
+    space = ProductSpace([Real(0, 1, name="x"), Real(0, 1, name="y")])
+    return Subset(space, space.sample(300, torch.Generator().manual_seed(0)))
+
+
+@pytest.mark.parametrize("options", [
+    {"space": a_list()},
+    {"is_valid": lambda params: round(100 * params["x"]) % 2 == 0},
+])  # fmt: skip
+def test_what_may_not_be_proposed_here_informs_too(options: dict[str, Any]) -> None:
+    other = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    rule = options.get("is_valid", lambda params: False)
+    draw = random.Random(0)
+    points = [{name: draw.random() for name in "xy"} for _ in range(100)]
+    for point in points:
+        if not rule(point):
+            other.enqueue_trial(point)
+    other.optimize(bowl, n_trials=sum(not rule(point) for point in points))
+    sampler = DiffusionNAGSampler(seed=0, prior_studies=[other], **options)
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(bowl, n_trials=2)
+    assert study.trials[0].value < 0.02  # a random point is that good in one of sixteen
 
 
 def test_several_objectives(before: optuna.Study) -> None:
