@@ -106,7 +106,7 @@ def source_images(source: str, folder: Path = FASHION) -> tuple[Tensor, Tensor]:
 def _read_idx(path: Path) -> Tensor:
     """Read an IDX file of bytes."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; name the folder of Fashion-MNIST by --fashion")
+        raise FileNotFoundError(f"{path} is missing; name Fashion-MNIST's folder by --fashion")
     with gzip.open(path) as file:
         data = file.read()
     dimensions = data[3]

@@ -189,6 +189,7 @@ def main(
     """
     if source == "digits":
         need_modules("bench", "sklearn")
+    source_images(source, fashion)  # which, if they are missing, are missed before work begins
     budgets = dict.fromkeys(priors or PRIORS, guided_budget) | {RANDOM: random_budget}
     learned = learn(source, fashion, meta) if {"images", "both"} & budgets.keys() else None
     given = {"epochs": epochs, "channels": channels, "cells": cells, "crop": crop}

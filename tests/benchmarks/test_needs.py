@@ -83,7 +83,7 @@ def test_extras(fails, tmp_path, monkeypatch, name):
 def test_images_of_fashion(fails, tmp_path):
     given = ("--source", "fashion", "--fashion", tmp_path / "nowhere", "--prior", "cells")
     message = fails("bench", "transfer_images", *given)
-    assert "nowhere/train-images-idx3-ubyte.gz is missing; name the folder" in message
+    assert "nowhere/train-images-idx3-ubyte.gz is missing; name Fashion-MNIST" in message
 
 
 def test_folders_of_results(fails, tmp_path):
