@@ -20,6 +20,7 @@ from naslib_diffusion.spaces.base import (
     values_of,
 )
 from naslib_diffusion.spaces.equality import pool_of
+from naslib_diffusion.surrogates.once import lasting
 
 A = TypeVar("A", bound=Hashable)
 
@@ -27,6 +28,8 @@ LISTED = 2**16
 """Spaces of at most so many encodings can be listed."""
 MEMBERS = 2**20
 """Of lists, whose architectures are there already, so many are looked at."""
+PART = 8192
+"""Encodings that are scored at once, to bound memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,12 +39,12 @@ class Catalogue(Generic[A]):
     Attributes:
         archs: `R` of them.
         rows: the place in `archs` of each canonical form.
-        x: their encodings, `R x *shape`.
+        parts: their encodings in lists of up to `PART`, `PART x *shape` each.
     """
 
     archs: list[A]
     rows: dict[Hashable, int]
-    x: Tensor
+    parts: tuple[Tensor, ...]
 
 
 _catalogues: dict[int, Catalogue[Any]] = {}  # by the id of a space that is still alive
@@ -60,7 +63,8 @@ def catalogue(space: Space[A]) -> Catalogue[A]:
             firsts.setdefault(space.canonical(arch), arch)
         rows = {key: i for i, key in enumerate(firsts)}
         archs = list(firsts.values())
-        _catalogues[id(space)] = Catalogue(archs, rows, space.encode(archs))
+        parts = tuple(map(lasting, torch.split(space.encode(archs), PART)))
+        _catalogues[id(space)] = Catalogue(archs, rows, parts)
         weakref.finalize(space, _catalogues.pop, id(space), None)
     return _catalogues[id(space)]
 

@@ -24,8 +24,6 @@ from naslib_diffusion.spaces.equality import pool_of
 
 A = TypeVar("A", bound=Hashable)
 
-CHUNK = 8192
-"""Architectures that the acquisition function is given at once where all are scored."""
 BRIEFLY = {"sweeps": 8, "iterations": 20, "rounds": 2}
 """Bounds on the polish: the next evaluation is not worth the last digit of each start."""
 ESCAPED = 2048
@@ -164,14 +162,14 @@ class EnumerateStrategy:
             ValueError: if the space is too large.
         """
         listed = catalogue(generator.space)
-        x = listed.x.to(generator.device)
         with torch.no_grad():
-            parts = [request.acquisition(part) for part in torch.split(x, CHUNK)]
+            parts = [request.acquisition(part.to(generator.device)) for part in listed.parts]
         values = torch.cat(parts).double().cpu()
         known = [listed.rows[key] for key in request.known if key in listed.rows]
         values[known] = -torch.inf
         order = values.argsort(descending=True, stable=True)
-        return [listed.archs[i] for i in order[: min(request.n, len(x) - len(known))].tolist()]
+        count = min(request.n, len(listed.archs) - len(known))
+        return [listed.archs[i] for i in order[:count].tolist()]
 
 
 @dataclass(frozen=True)

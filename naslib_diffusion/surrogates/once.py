@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from naslib_diffusion.spaces.base import Space
 
@@ -29,6 +30,37 @@ def sharing() -> Iterator[None]:
         yield
     finally:
         _FOUND.reset(token)
+
+
+class Kept:
+    """What one object makes of encodings that are asked again and again, such as a whole space.
+
+    Only for those that are `lasting`; results go with the encodings. A copy starts empty.
+    """
+
+    def __init__(self) -> None:
+        self._found = WeakTensorKeyDictionary()
+
+    def __call__(self, compute: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """Return what is made of encodings, `B x *shape`, now or before."""
+        if x not in _LASTING:
+            return compute(x)
+        if x not in self._found:
+            self._found[x] = compute(x).detach()
+        result: Tensor = self._found[x]
+        return result
+
+    def __reduce__(self) -> tuple[type[Kept], tuple[()]]:
+        return Kept, ()
+
+
+def lasting(x: Tensor) -> Tensor:
+    """Declare that encodings will be asked again, and will not be changed; return them."""
+    _LASTING[x] = None
+    return x
+
+
+_LASTING = WeakTensorKeyDictionary()
 
 
 def once(compute: Callable[[Tensor], R], x: Tensor) -> R:

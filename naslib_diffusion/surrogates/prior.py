@@ -15,6 +15,7 @@ from naslib_diffusion.spaces.base import A, Space
 from naslib_diffusion.surrogates.adapted import AdaptedSurrogate, Residual
 from naslib_diffusion.surrogates.base import ObjectiveScale, Surrogate, noise_of
 from naslib_diffusion.surrogates.correlation import Correlated
+from naslib_diffusion.surrogates.once import Kept
 from naslib_diffusion.surrogates.weighed import WeighedSurrogate
 
 TRUST = 3.0
@@ -94,10 +95,11 @@ class EarlierSearch:
         self._targets = scale(table[kept])
         self._surrogate = copy.copy(surrogate)
         self._fitted: dict[torch.device, Correlated] = {}
+        self._kept = Kept()
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the surrogate's mean, `B x *shape` to `B`."""
-        return self._on(x.device).posterior(x)[0]
+        return self._kept(lambda x: self._on(x.device).posterior(x)[0], x)
 
     def belief(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map encodings (`B x *shape`) to mean and relative deviation, `B` each."""
