@@ -20,6 +20,9 @@ NONE, ALONE = 0.1, 0.02
 """What is expected beforehand: that no belief holds, and that one does where their mean does not.
 The rest is for the mean."""
 
+NEGLIGIBLE = 1e-6
+"""Weight of a hypothesis whose predictions are not worth the time that they take."""
+
 ENOUGH = 2
 """Observations from which on the ordinary surrogate tells anything."""
 
@@ -96,11 +99,14 @@ class WeighedSurrogate:
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of the latent function (`B` each)."""
+        likely = self._weights > NEGLIGIBLE
         with sharing():
-            told = [own.posterior(x) for own in self._predictors]
+            pairs = zip(self._predictors, likely.tolist(), strict=True)
+            told = [own.posterior(x) for own, counts in pairs if counts]
         means = torch.stack([mean for mean, _ in told])
         variances = torch.stack([deviation.square() for _, deviation in told])
-        return mixed(self._weights.to(means), means, variances)
+        weights = self._weights[likely]
+        return mixed((weights / weights.sum()).to(means), means, variances)
 
     @property
     def noise(self) -> float:
