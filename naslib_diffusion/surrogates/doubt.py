@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -24,8 +24,8 @@ TURN = 2
 class Shortenable(Surrogate, Protocol):
     """A surrogate that can be less sure of how far what it observed reaches."""
 
-    def shorten(self, factor: float) -> Self:
-        """Return a fitted copy whose length scales are divided by a factor."""
+    def shorten(self, factor: float) -> Surrogate:
+        """Return a fitted surrogate whose length scales are divided by a factor."""
 
 
 def doubted(surrogate: Surrogate, values: Tensor, feasible: Tensor, repeats: bool) -> Surrogate:

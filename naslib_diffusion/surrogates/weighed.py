@@ -12,8 +12,9 @@ from torch import Tensor
 
 from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.surrogates.adapted import AdaptedSurrogate, Belief, mixed
-from naslib_diffusion.surrogates.base import Surrogate, noise_of
+from naslib_diffusion.surrogates.base import Surrogate, is_noisy, noise_of
 from naslib_diffusion.surrogates.correlation import Correlation
+from naslib_diffusion.surrogates.doubt import Shortenable
 from naslib_diffusion.surrogates.once import once, sharing
 
 NONE, ALONE = 0.1, 0.02
@@ -124,6 +125,17 @@ class WeighedSurrogate:
         if self._fitted:
             other._ordinary = self._ordinary.fantasize(x)
         return other
+
+    def shorten(self, factor: float) -> Surrogate:
+        """Return the ordinary surrogate alone, if it can doubt its length scales; see `doubt`.
+
+        Beliefs, with the kernels that they lend, are what a search that does not get on doubts
+        before anything else.
+        """
+        own = self._ordinary
+        if self._fitted and isinstance(own, Shortenable) and not is_noisy(own, repeats=False):
+            return own.shorten(factor)
+        return self
 
     @property
     def _predictors(self) -> list[Surrogate]:

@@ -16,8 +16,11 @@ from naslib_diffusion.surrogates import (
     GaussianProcess,
     LogExpectedImprovement,
     ProductGaussianProcess,
+    make_surrogate,
 )
+from naslib_diffusion.surrogates.adapted import AdaptedSurrogate, Residual
 from naslib_diffusion.surrogates.doubt import HALVING, MOST, PATIENCE, doubt, doubted
+from naslib_diffusion.surrogates.prior import EarlierSearch, informed
 
 SQUARE = ProductSpace([Real(0.0, 1.0, name="a"), Real(0.0, 1.0, name="b")])
 
@@ -134,3 +137,43 @@ def test_a_search_doubts_unless_it_is_noisy():
         model = search.modeler.fit(search.trials, [])
         fitted.append(float(model.surrogate.posterior(SQUARE.encode([Point((0.9, 0.1))]))[1]))
     assert fitted[0] > fitted[1]
+
+
+class Ridge:
+    """Believes in the ridge of `clump`, and that nothing else matters."""
+
+    def __call__(self, x):
+        return 1 - 8 * (x[:, 1] - 0.5).square()
+
+    def belief(self, x):
+        mean = self(x)
+        return mean, torch.ones_like(mean)
+
+    def surrogate(self):
+        return AdaptedSurrogate(SQUARE, self, Residual(0.1, 0.01, (1.0,)))
+
+
+def test_beliefs_are_doubted_first():
+    _, x, y = clump()
+    few = x[:6]
+    gp = ProductGaussianProcess(SQUARE).fit(few, Ridge()(few))
+    both = informed(ProductGaussianProcess(SQUARE), [Ridge()]).fit(few, Ridge()(few))
+    everywhere = torch.ones(len(y), dtype=torch.bool)
+    grid = SQUARE.encode([Point((i / 9, j / 9)) for i in range(10) for j in range(10)])
+    found = doubted(both, y, everywhere, False)
+    alone = gp.shorten(2.0 ** doubt(y))
+    for one, other in zip(found.posterior(grid), alone.posterior(grid), strict=True):
+        torch.testing.assert_close(one, other)
+    assert both.weights[-1] < 0.5  # else it would be no belief that is doubted
+
+
+def test_beliefs_beside_a_surrogate_that_has_no_doubt_stay():
+    space = NASBench201()
+    cells = space.sample(40, torch.Generator().manual_seed(0))
+    x, y = space.encode(cells), torch.zeros(40, dtype=torch.double)
+    y[0] = 1.0
+    before = EarlierSearch(make_surrogate("gp", space), space, cells, y.tolist())
+    both = informed(GaussianProcess(space), [before]).fit(x, y)
+    assert doubted(both, y, torch.ones(40, dtype=torch.bool), False) is both
+    fresh = informed(ProductGaussianProcess(SQUARE), [Ridge()])
+    assert fresh.shorten(2.0) is fresh
