@@ -17,6 +17,7 @@ from torch import Tensor
 
 from naslib_diffusion.spaces.base import A, Space, count_encodings
 from naslib_diffusion.spaces.budgeted import Budgeted
+from naslib_diffusion.spaces.fixed import Fixed
 from naslib_diffusion.spaces.product import ProductSpace
 from naslib_diffusion.spaces.restricted import Restricted
 from naslib_diffusion.spaces.subset import Subset
@@ -88,7 +89,7 @@ def pool_of(space: Space[A]) -> Subset[A] | None:
 
 def structure(space: Space[Any]) -> Space[Any]:
     """Return all that can be written as in `space`: without equality, list, budget and rule."""
-    if isinstance(space, Exact | Subset | Budgeted | Restricted):
+    if isinstance(space, Exact | Subset | Budgeted | Restricted | Fixed):
         return structure(space.space)
     return space.unruled if isinstance(space, ProductSpace) else space
 

@@ -15,6 +15,7 @@ from naslib_diffusion.spaces import (
     Subset,
 )
 from naslib_diffusion.spaces.equality import structure, under, whole
+from naslib_diffusion.spaces.fixed import Fixed
 from naslib_diffusion.spaces.point import Point
 from naslib_diffusion.spaces.restricted import Restricted
 from naslib_diffusion.testing import SpaceTestCase
@@ -78,6 +79,7 @@ def test_the_whole_and_its_structure():
     assert structure(under(subset, "exact")) is SPACE
     assert structure(Subset(Exact(SPACE), TWINS)) is SPACE
     assert structure(Restricted(SPACE, lambda arch: arch in TWINS)) is SPACE
+    assert structure(Fixed(SPACE, {})) is SPACE
     pair = ProductSpace([Real(0, 1), Real(0, 1)], lambda point: point.values[0] < point.values[1])
     assert not pair.is_valid(Point((0.5, 0.25)))
     assert structure(pair).is_valid(Point((0.5, 0.25)))
