@@ -26,9 +26,12 @@ from naslib_diffusion.surrogates.prior import EarlierSearch, Prior
 
 _logger = logging.getLogger(__name__)
 
+STARTUP = 10
+"""Random proposals before the surrogate is trusted, where nothing is known beforehand."""
+
 SILENT = (
-    "prior_studies[%d] says nothing of %s: it has no finished trial with all of these parameters, "
-    "within the ranges and among the choices that they have here."
+    "prior_studies[%d] says nothing of %s: no trial of it has a value and all of these "
+    "parameters, within the ranges and among the choices that they have here."
 )
 
 Priors = tuple[tuple[Prior, ...], ...]
@@ -37,9 +40,18 @@ Priors = tuple[tuple[Prior, ...], ...]
 
 @dataclass(frozen=True)
 class Options:
-    """What all proposals of a sampler have in common."""
+    """What all proposals of a sampler have in common.
 
-    startup: int
+    Attributes:
+        startup: random proposals before the surrogate is trusted; None for `STARTUP` of them, and
+            for none where something is known beforehand.
+        acquisition: the acquisition function.
+        candidates: architectures generated for each proposal.
+        repeats: whether a point may be proposed again.
+        device: where to compute.
+    """
+
+    startup: int | None
     acquisition: str
     candidates: int
     repeats: bool
@@ -137,10 +149,11 @@ def _search(
     surrogate: Surrogate,
 ) -> Search[Any]:
     """Return the search that goes on from the history."""
+    startup = (0 if priors else STARTUP) if options.startup is None else options.startup
     settings: dict[str, Any] = {
         "surrogate": surrogate,
         "seed": seed,
-        "initial": max(options.startup, 0 if priors else 1),
+        "initial": max(startup, 0 if priors else 1),
         "candidates": options.candidates,
         "device": options.device,
         "repeats": repeats,

@@ -14,7 +14,7 @@ from naslib_diffusion.plugins.optuna import sharing
 from naslib_diffusion.plugins.optuna.history import read_history
 from naslib_diffusion.plugins.optuna.inference import complete, rivals, seen
 from naslib_diffusion.plugins.optuna.parts import Distributions, Parts
-from naslib_diffusion.plugins.optuna.proposal import Options, Priors, earlier, propose
+from naslib_diffusion.plugins.optuna.proposal import STARTUP, Options, Priors, earlier, propose
 from naslib_diffusion.plugins.optuna.shortlist import shortlisted
 from naslib_diffusion.plugins.optuna.spaces import (
     Codec,
@@ -38,9 +38,6 @@ from naslib_diffusion.surrogates import Surrogate, make_surrogate
 from naslib_diffusion.surrogates.prior import Prior
 
 _logger = logging.getLogger(__name__)
-
-STARTUP = 10
-"""Random proposals before the surrogate is trusted, where no earlier study tells anything."""
 
 VARIES = "its range changes, or it is not in every trial and `group` is False"
 """Why a parameter is left to the independent sampler that could be searched jointly."""
@@ -66,7 +63,8 @@ class DiffusionNAGSampler(BaseSampler):
     Args:
         seed: determines all random decisions.
         n_startup_trials: how many random, distinct proposals are made before the surrogate is
-            trusted. The default is 10, and 0 with `prior_studies` or `prior`.
+            trusted. The default is 10, and 0 with a `prior` or with `prior_studies` that say
+            something of the parameters.
         space: an architecture space, such as `NASBench201()`, whose kernel and canonical forms are
             used. Trials then suggest its parameters by their documented names (see `suggest`).
             It may also be a dictionary of distributions by name, where the search space is known
@@ -120,9 +118,8 @@ class DiffusionNAGSampler(BaseSampler):
         distinct: Equality | None = None,
     ) -> None:
         self._told = tuple(prior) if isinstance(prior, Sequence) else (prior,)
-        informed = bool(prior_studies or self._told)
-        startup = (0 if informed else STARTUP) if n_startup_trials is None else n_startup_trials
-        _check_whole("n_startup_trials", startup, 0)
+        if n_startup_trials is not None:
+            _check_whole("n_startup_trials", n_startup_trials, 0)
         _check_whole("candidates", candidates, 1)
         if is_valid is not None and not callable(is_valid):
             raise ValueError(f"is_valid must be a function of the parameters, not {is_valid!r}")
@@ -143,7 +140,7 @@ class DiffusionNAGSampler(BaseSampler):
         self._is_valid = is_valid
         self._visible = predictions_as_user_attrs
         self._options = Options(
-            startup, acquisition, candidates, allow_repeats, torch.device(device or "cpu")
+            n_startup_trials, acquisition, candidates, allow_repeats, torch.device(device or "cpu")
         )
         self._priors: dict[str, Priors] = {}
         self._surrogates: dict[str, Surrogate] = {}
@@ -316,7 +313,9 @@ class DiffusionNAGSampler(BaseSampler):
     def _warn(
         self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
     ) -> None:
-        if len(complete(study.get_trials(deepcopy=False))) >= max(self._options.startup, 1):
+        own = self._options.startup
+        begin = STARTUP if own is None else max(own, 1)
+        if len(complete(study.get_trials(deepcopy=False))) >= begin:
             _logger.warning(
                 "The parameter %r of trial %d is sampled independently by %s, since %s. "
                 "`warn_independent_sampling=False` turns this message off.",

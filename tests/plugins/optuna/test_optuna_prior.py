@@ -76,8 +76,14 @@ def test_studies_of_other_spaces_are_no_harm_and_are_told_of(
     study = run(3, prior_studies=[other, before])
     assert len(study.trials) == 3
     silent = [r.getMessage() for r in caplog.records if "says nothing of" in r.getMessage()]
-    assert sum("prior_studies[0] says nothing of k0, k1, k2, k3, x: it" in m for m in silent) == 1
+    assert sum("prior_studies[0] says nothing of k0, k1, k2, k3, x: no trial" in m for m in silent) == 1
     assert len(silent) == len(set(silent))
+
+
+def test_studies_that_say_nothing_leave_the_random_start() -> None:
+    study = run(12, prior_studies=[optuna.create_study()])
+    told = ["diffusion_nag:acquisition" in trial.system_attrs for trial in study.trials]
+    assert told == [False] * 10 + [True] * 2
 
 
 def bowl(trial: optuna.Trial) -> float:
