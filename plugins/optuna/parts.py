@@ -22,7 +22,7 @@ class Parts:
         space: that the user told, if any: an architecture space, or distributions by name.
         is_valid: bans combinations.
         group: whether to split conditional search spaces into groups.
-        earlier: trials that tell the parameters before the study's first one.
+        earlier: trials of other studies, which tell what to plan before the first one of this.
 
     Attributes:
         told: how trials spell the space that the user told.
@@ -48,6 +48,21 @@ class Parts:
             parts += [joint(part, names) for part in self._inferred(study)]
         return [part for part in parts if part]
 
+    def planned(self, study: Study, name: str) -> Distributions:
+        """Return the parameters that are planned together with one that is not searched yet.
+
+        The space that the user told has it, or, before the first trial, earlier studies have.
+        These may have other ranges and choices than the study will, so that a plan is no promise.
+        Empty if nobody knows the parameter.
+        """
+        if self.told is not None and name in self.told.distributions:
+            told: Distributions = self.told.distributions
+            return told
+        if self._fixed or complete(study.get_trials(deepcopy=False)):
+            return {}
+        parts = (joint(part, {}) for part in groups(t.distributions for t in self._earlier))
+        return next((part for part in parts if name in part), {})
+
     def codec(
         self,
         study: Study,
@@ -71,15 +86,10 @@ class Parts:
         return ProductCodec(share, self._is_valid, {**seen, **others}, fixed=fixed)
 
     def _inferred(self, study: Study) -> list[Distributions]:
-        """Return what finished trials have in common, or the groups that occur together.
-
-        Before the first of this study, earlier studies tell the parameters.
-        """
-        done = complete(study.get_trials(deepcopy=False))
-        if not done and self._earlier:
-            done = self._earlier
-        elif not self._group:
+        """Return what finished trials have in common, or the groups that occur together."""
+        if not self._group:
             return [self._common(study)]
+        done = complete(study.get_trials(deepcopy=False))
         parts: list[Distributions] = groups(t.distributions for t in done)
         return parts
 

@@ -187,14 +187,14 @@ class DiffusionNAGSampler(BaseSampler):
     ) -> Any:
         """Return the planned value of a parameter, or leave it to the independent sampler."""
         study = sharing.whole(study)
-        codec = self._parts.told
-        if codec is not None and param_name in codec.distributions:
+        planned = self._parts.planned(study, param_name)
+        if planned:
             plan = sharing.claimed(trial)
             if param_name not in plan:
-                given = _part(sharing.fixed_values(study, trial), codec.distributions)
-                codec = self._parts.codec(study, codec.distributions, {}, given)
-                plan = self._propose(study, trial, codec, {})
-            if param_distribution._contains(param_distribution.to_internal_repr(plan[param_name])):
+                given = _part(sharing.fixed_values(study, trial), planned)
+                codec = self._parts.codec(study, planned, {}, given)
+                plan = {**plan, **self._propose(study, trial, codec, plan)}
+            if _contains(param_distribution, plan[param_name]):
                 return plan[param_name]
         elif self._warn_independent_sampling:
             self._warn(study, trial, param_name, param_distribution)
@@ -329,6 +329,14 @@ class DiffusionNAGSampler(BaseSampler):
 def _check_whole(name: str, value: Any, least: int) -> None:
     if not isinstance(value, Integral) or value < least:
         raise ValueError(f"{name} must be a whole number, at least {least}, not {value!r}")
+
+
+def _contains(distribution: BaseDistribution, value: Any) -> bool:
+    """Whether a value, as users see it, is one of the distribution's."""
+    try:
+        return bool(distribution._contains(distribution.to_internal_repr(value)))
+    except ValueError:  # of another kind
+        return False
 
 
 def _part(params: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
