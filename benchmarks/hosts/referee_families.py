@@ -145,9 +145,13 @@ def pool(name: str, data: Path | None) -> Task:
 
 
 def _pool(name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the distinct settings of a pool, and the error of each."""
+    """Return the distinct settings of a pool, and the error of each.
+
+    The file is opened each time: processes that share an open one read from each other's places.
+    """
     module: Any = importlib.import_module("bocode.opt_problems.hpo._hpob_base")
-    table: NDArray[np.float64] = module._tables()[name].astype(np.float64)
+    with np.load(module._DATA_DIR / "hpob_data.npz") as tables:
+        table: NDArray[np.float64] = tables[name].astype(np.float64)
     x, first = np.unique(table[:, :-1], axis=0, return_index=True)
     return x, -table[first, -1]
 
