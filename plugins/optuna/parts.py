@@ -34,7 +34,8 @@ class Parts:
         self.told: Codec[Any] | None = None if space is None else codec_of(space, is_valid)
         self._fixed = isinstance(space, Mapping)
         self._is_valid, self._group = is_valid, group
-        self._earlier = complete(earlier)
+        found = groups(trial.distributions for trial in complete(earlier))
+        self._expected = [joint(part, {}) for part in found]
         self._common = Common()
 
     def __call__(self, study: Study) -> list[Distributions]:
@@ -58,10 +59,10 @@ class Parts:
         if self.told is not None and name in self.told.distributions:
             told: Distributions = self.told.distributions
             return told
-        if self._fixed or complete(study.get_trials(deepcopy=False)):
+        part: Distributions = next((own for own in self._expected if name in own), {})
+        if not part or self._fixed or complete(study.get_trials(deepcopy=False)):
             return {}
-        parts = (joint(part, {}) for part in groups(t.distributions for t in self._earlier))
-        return next((part for part in parts if name in part), {})
+        return part
 
     def codec(
         self,

@@ -57,6 +57,12 @@ class Options:
     repeats: bool
     device: torch.device
 
+    def initial(self, *, known: bool) -> int:
+        """Return how many proposals are random, where something is known beforehand or nothing."""
+        if self.startup is None:
+            return 0 if known else STARTUP
+        return max(self.startup, 0 if known else 1)
+
 
 @dataclass(frozen=True)
 class Proposal:
@@ -129,12 +135,14 @@ def earlier(
                 f"a prior study has {len(directions)} objectives, this study has {count}"
             )
         history = read_history(trials, codec, directions, elsewhere=True)
-        if warn and not any(math.isfinite(value) for row in history.values for value in row):
-            _logger.warning(SILENT, number, ", ".join(codec.distributions))
+        silent = True
         for i, column in enumerate(zip(*history.values, strict=True)):
-            if any(value == value for value in column):  # noqa: PLR0124 - not all NaN
+            if any(map(math.isfinite, column)):
                 surrogate = gaussian_process(codec.space)
                 found[i].append(EarlierSearch(surrogate, codec.space, history.archs, column))
+                silent = False
+        if warn and silent:
+            _logger.warning(SILENT, number, ", ".join(codec.distributions))
     return tuple(map(tuple, found)) if any(found) else ()
 
 
@@ -149,11 +157,10 @@ def _search(
     surrogate: Surrogate,
 ) -> Search[Any]:
     """Return the search that goes on from the history."""
-    startup = (0 if priors else STARTUP) if options.startup is None else options.startup
     settings: dict[str, Any] = {
         "surrogate": surrogate,
         "seed": seed,
-        "initial": max(startup, 0 if priors else 1),
+        "initial": options.initial(known=bool(priors)),
         "candidates": options.candidates,
         "device": options.device,
         "repeats": repeats,

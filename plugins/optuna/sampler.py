@@ -14,7 +14,7 @@ from naslib_diffusion.plugins.optuna import sharing
 from naslib_diffusion.plugins.optuna.history import read_history
 from naslib_diffusion.plugins.optuna.inference import complete, rivals, seen
 from naslib_diffusion.plugins.optuna.parts import Distributions, Parts
-from naslib_diffusion.plugins.optuna.proposal import STARTUP, Options, Priors, earlier, propose
+from naslib_diffusion.plugins.optuna.proposal import Options, Priors, earlier, propose
 from naslib_diffusion.plugins.optuna.shortlist import shortlisted
 from naslib_diffusion.plugins.optuna.spaces import (
     Codec,
@@ -313,9 +313,7 @@ class DiffusionNAGSampler(BaseSampler):
     def _warn(
         self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
     ) -> None:
-        own = self._options.startup
-        begin = STARTUP if own is None else max(own, 1)
-        if len(complete(study.get_trials(deepcopy=False))) >= begin:
+        if len(complete(study.get_trials(deepcopy=False))) >= self._options.initial(known=False):
             _logger.warning(
                 "The parameter %r of trial %d is sampled independently by %s, since %s. "
                 "`warn_independent_sampling=False` turns this message off.",
