@@ -81,10 +81,10 @@ def run_images(params: dict[str, Any], *, explicit: Sequence[str]) -> None:
 def _check_options(params: dict[str, Any], explicit: Sequence[str]) -> None:
     """Refuse what cannot work before anything is read."""
     from naslib_diffusion.spaces import NASBench201
-    from naslib_diffusion.transfer.training import check_export
+    from naslib_diffusion.transfer.trained import check_export
 
     wrong = {"table", "benchmark", "objective", "direction", "distinct", "api_file"}
-    wrong |= {"seeds", "batch"}
+    wrong |= {"seeds"}
     clash = sorted(wrong.intersection(explicit))
     if clash:
         name = clash[0].replace("_", "-")
@@ -154,6 +154,7 @@ def _settings(
         recipe=recipe,
         fingerprint=fingerprint(images),
         prior_fingerprint=image_prior_fingerprint(names),
+        batch=params["batch"],
     )
 
 
@@ -212,17 +213,20 @@ def _search(task: _Task, run: ImageRun, done: list[Evaluation], quiet: bool) -> 
     from naslib_diffusion.transfer.timing import Remaining, spoken
 
     settings, trials = task.settings, list(done)
+    reached: dict[int, int] = {}  # epochs of the cells in training
     epochs = settings.recipe.epochs
     total, left = epochs * settings.budget, task.pace.seconds * (settings.budget - len(done))
     remaining, hidden = Remaining(total), quiet or not sys.stderr.isatty()
     with tqdm(total=total, initial=epochs * len(done), unit="epoch",
               disable=hidden, dynamic_ncols=True, leave=False) as bar:  # fmt: skip
 
-        def epoch_done(epoch: int, loss: float) -> None:
+        def epoch_done(index: int, epoch: int, loss: float) -> None:
             nonlocal left
-            position = epochs * len(trials) + epoch
+            reached[index] = epoch
+            position = epochs * len(trials) + sum(reached.values())
             left = remaining.after(position)
-            bar.set_postfix_str(f"cell {len(trials) + 1}, loss {loss:.4f}", refresh=False)
+            number = len(trials) + index + 1
+            bar.set_postfix_str(f"cell {number}, loss {loss:.4f}", refresh=False)
             bar.update(position - bar.n)
 
         try:
@@ -231,6 +235,7 @@ def _search(task: _Task, run: ImageRun, done: list[Evaluation], quiet: bool) -> 
                 device=task.device, epoch_done=epoch_done,
             ):  # fmt: skip
                 trials.append(trial)
+                reached.clear()
                 rest = f"  {spoken(left)} left" if len(trials) < settings.budget else ""
                 if not quiet:
                     line = f"{trial.step:4d}  {trial.value:6.2f} %  {trial.arch}{rest}"
@@ -260,7 +265,7 @@ def _finish(
     from naslib_diffusion.runtime.files import write_atomically
     from naslib_diffusion.transfer.diagnostics import diagnose, read_courses
     from naslib_diffusion.transfer.image_search import summarise
-    from naslib_diffusion.transfer.training import load_cell
+    from naslib_diffusion.transfer.trained import load_cell
 
     diagnosis, settings = None, task.settings
     with contextlib.suppress(ValueError):  # a file that was lost leaves the report without it

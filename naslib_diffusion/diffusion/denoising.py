@@ -96,7 +96,9 @@ class Denoising:
         self._first = float(self.sigmas[0])
         self._estimate = denoiser
         if device.type == "cuda" and isinstance(denoiser, ScoreNetwork):
-            self._estimate = in_bf16(denoiser)
+            from naslib_diffusion.diffusion.fused import fused  # Triton is slow to import
+
+            self._estimate = in_bf16(fused(denoiser))
         self.sampler, self.guidance = sampler, guidance
         self.device, self.random = device, random
         self.dtype: torch.dtype = getattr(denoiser, "dtype", torch.double)

@@ -42,6 +42,9 @@ PROBES = 256
 """Random architectures on which the unit of a guide is measured."""
 MIN_BATCH = 32
 """Fewest architectures denoised at a time; fewer would not be faster."""
+CARD_SHARE, CARD_BATCH = 8, 8192
+"""On a card that leaves out repeats itself, so many times as many architectures are denoised as
+are wanted, up to a limit: they take it hardly longer, and the best of them are kept."""
 
 
 class GuidedGenerator(Generic[A]):
@@ -124,7 +127,7 @@ class GuidedGenerator(Generic[A]):
         oversample: float = 1.0,
         polish: int = 0,
         starts: Sequence[A] = (),
-        batch_size: int = BATCH,
+        batch_size: int | None = None,
         max_rounds: int = 20,
     ) -> list[A]:
         """Return `n` distinct valid architectures that are not known, best first if guided.
@@ -145,7 +148,8 @@ class GuidedGenerator(Generic[A]):
             polish: improves this many of the best by coordinate ascent, and lets all that it
                 visits compete (see `naslib_diffusion.optimize.polish.Polisher`).
             starts: architectures from which the polish climbs as well. They may be known.
-            batch_size: how many architectures are denoised at a time.
+            batch_size: how many architectures are denoised at a time, at most. The default suits
+                the device.
             max_rounds: how many rounds may find few before the rest is drawn without guidance.
 
         Raises:
@@ -185,13 +189,16 @@ class GuidedGenerator(Generic[A]):
         return Tilt(guide, scale / unit, self.resample or blind)
 
     def _fill(
-        self, pool: Pool[A], wanted: int, tilt: Tilt | None, batch_size: int, max_rounds: int
+        self, pool: Pool[A], wanted: int, tilt: Tilt | None, most: int | None, max_rounds: int
     ) -> None:
         """Generate batches until the pool holds `wanted`, or too many were mostly repeats."""
         share, poor_rounds = 1.0, 0
         while len(pool) < wanted and poor_rounds < max_rounds:
-            rows = math.ceil((wanted - len(pool)) / max(share, 0.5))
-            rows = min(max(rows, MIN_BATCH), batch_size)
+            rows = max(math.ceil((wanted - len(pool)) / max(share, 0.5)), MIN_BATCH)
+            if self.device.type == "cuda" and pool.numbered:
+                rows = min(CARD_SHARE * rows, most or CARD_BATCH)
+            else:
+                rows = min(rows, most or BATCH)
             share = pool.add(self._draw(rows, tilt, pool)) / rows
             if share < 0.5:
                 poor_rounds += 1
@@ -246,12 +253,12 @@ class GuidedGenerator(Generic[A]):
         return pool.sorted_by(scores)
 
 
-def _check(n: int, unique: str, oversample: float, batch_size: int) -> None:
+def _check(n: int, unique: str, oversample: float, batch_size: int | None) -> None:
     if n < 1:
         raise ValueError(f"n must be at least 1, not {n}")
     if unique not in ("canonical", "exact"):
         raise ValueError(f"unique must be 'canonical' or 'exact', not {unique!r}")
     if not oversample >= 1:
         raise ValueError(f"oversample must be at least 1, not {oversample}")
-    if batch_size < 1:
+    if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")

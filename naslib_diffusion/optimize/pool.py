@@ -56,14 +56,20 @@ class Pool(Generic[A]):
             return sys.maxsize
         return max(self.space.size - len(self.known), 0)
 
+    @property
+    def numbered(self) -> bool:
+        """Whether repeats can be told from numbers, before architectures are made."""
+        return self.unique == "canonical" and isinstance(self.space, NumberedForms)
+
     def fresh(self, x: Tensor) -> Tensor:
         """Return those of `B x *shape` that may be new, one for each canonical form.
 
         All of them if the space does not number its forms. Where it does, no architecture is made
         of what is left out; those that are returned count as taken.
         """
-        if self.unique != "canonical" or not isinstance(self.space, NumberedForms):
+        if not self.numbered:
             return x
+        assert isinstance(self.space, NumberedForms)
         if self._taken is None:
             self._taken = torch.zeros(self.space.size or 0, dtype=torch.bool, device=x.device)
             taken = [self.space.number(key) for key in (*self.known, *self.archs)]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Hashable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-from naslib_diffusion.diffusion.guidance import Guide, score, value_and_gradient
+from naslib_diffusion.diffusion.guidance import Guide, Linearized, score, value_and_gradient
 from naslib_diffusion.spaces.base import Space
 
 A = TypeVar("A", bound=Hashable)
@@ -32,6 +32,7 @@ class Scores(Generic[A]):
 
     Attributes:
         count: encodings that were scored.
+        relaxed: scores relaxed encodings, as a guide for a generator.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Scores(Generic[A]):
         chunk: int = CHUNK,
     ) -> None:
         self.space, self.guide, self.device, self.chunk = space, guide, device, chunk
-        self.count = 0
+        self.relaxed, self.count = Relaxed(self), 0
         self._x: list[Tensor] = []
         self._values: list[Tensor] = []
         self._known: dict[bytes, float] = {}
@@ -54,16 +55,6 @@ class Scores(Generic[A]):
     def decode(self, x: Tensor) -> list[A]:
         """Decode flat encodings, `B x D`."""
         return self.space.decode(x.view(-1, *self.space.shape).cpu())
-
-    def relaxed(self, x: Tensor) -> Tensor:
-        """Score relaxed encodings, `B x *shape`, differentiably; as a guide for a generator.
-
-        Raises:
-            ValueError: if the guide does not return one score per encoding.
-        """
-        self.count += len(x)
-        parts = [score(self.guide, part) for part in torch.split(x, self.chunk)]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
@@ -110,6 +101,38 @@ class Scores(Generic[A]):
         self._x.append(x)
         self._values.append(values)
         self._known.update(zip(keys, values.tolist(), strict=True))
+
+
+class Relaxed:
+    """Scores of relaxed encodings, counted, with their gradient in closed form if there is one."""
+
+    def __init__(self, scores: Scores[Any]) -> None:
+        self._scores = scores
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Score relaxed encodings, `B x *shape` to `B`, differentiably.
+
+        Raises:
+            ValueError: if the guide does not return one score per encoding.
+        """
+        scores = self._scores
+        scores.count += len(x)
+        parts = [score(scores.guide, part) for part in torch.split(x, scores.chunk)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return scores, `B`, and their gradient, `B x *shape`; None without a closed form."""
+        scores, guide = self._scores, self._scores.guide
+        if not isinstance(guide, Linearized):
+            return None
+        parts = [guide.value_and_gradient(part) for part in torch.split(x, scores.chunk)]
+        known = [part for part in parts if part is not None]
+        if len(known) < len(parts):
+            return None
+        scores.count += len(x)
+        if len(known) == 1:
+            return known[0]
+        return torch.cat([value for value, _ in known]), torch.cat([slope for _, slope in known])
 
 
 def row_keys(x: Tensor) -> list[bytes]:

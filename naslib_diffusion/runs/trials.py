@@ -27,10 +27,9 @@ class TrialLog(Closing):
     def __init__(self, path: Path) -> None:
         self._rows = RowLog(path, [COLUMNS])
 
-    def append(self, evaluation: Evaluation) -> None:
-        """Write one evaluation; raises OSError, and leaves the file as it was, if it cannot."""
-        e = evaluation
-        self._rows.append((e.seed, e.step, e.arch, repr(e.value)))
+    def append(self, *evaluations: Evaluation) -> None:
+        """Write evaluations; raises OSError, and leaves the file as it was, if it cannot."""
+        self._rows.append(*((e.seed, e.step, e.arch, repr(e.value)) for e in evaluations))
 
     def close(self) -> None:
         """Close the file."""

@@ -7,7 +7,8 @@ from naslib_diffusion.surrogates.adapted import AdaptedSurrogate, Residual
 from naslib_diffusion.transfer.meta import MetaConfig, MetaSurrogate
 from naslib_diffusion.transfer.priors import load_priors
 from naslib_diffusion.transfer.recipe import Recipe, recipe_for
-from naslib_diffusion.transfer.training import TrainedCell, load_cell, train_cell
+from naslib_diffusion.transfer.trained import TrainedCell, load_cell
+from naslib_diffusion.transfer.training import train_cell, train_cells
 from naslib_diffusion.transfer.zero_cost import ZeroCost
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "load_priors",
     "recipe_for",
     "train_cell",
+    "train_cells",
 ]

@@ -21,17 +21,21 @@ LOST = 0.2
 
 
 def augment(images: Tensor, *, flip: bool, crop: int, random: torch.Generator) -> Tensor:
-    """Mirror each image by a coin, and shift it by up to `crop` pixels; `B x C x R x R`."""
+    """Mirror each image by a coin, and shift it by up to `crop` pixels; `B x C x R x R`.
+
+    Where the images are, which is where `random` has to be.
+    """
     if flip:
-        mirrored = torch.rand(len(images), 1, 1, 1, generator=random) < 0.5
+        shape = (len(images), 1, 1, 1)
+        mirrored = torch.rand(shape, generator=random, device=images.device) < 0.5
         images = images.flip(-1).where(mirrored, images)
     if crop:
-        size = images.shape[-1]
+        size, there = images.shape[-1], images.device
         padded = functional.pad(images, (crop, crop, crop, crop))
-        offsets = torch.randint(2 * crop + 1, (len(images), 2), generator=random)
-        rows = offsets[:, :1] + torch.arange(size)
-        columns = offsets[:, 1:] + torch.arange(size)
-        index = torch.arange(len(images))[:, None, None]
+        offsets = torch.randint(2 * crop + 1, (len(images), 2), generator=random, device=there)
+        rows = offsets[:, :1] + torch.arange(size, device=there)
+        columns = offsets[:, 1:] + torch.arange(size, device=there)
+        index = torch.arange(len(images), device=there)[:, None, None]
         picked = padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]]
         images = picked.permute(0, 3, 1, 2)
     return images

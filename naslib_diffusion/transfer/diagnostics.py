@@ -12,7 +12,7 @@ from naslib_diffusion.runtime.closing import Closing
 from naslib_diffusion.runtime.logs import RowLog, read_rows
 from naslib_diffusion.runtime.threads import learning
 from naslib_diffusion.transfer.image_set import ImageSet
-from naslib_diffusion.transfer.training import TrainedCell, classify
+from naslib_diffusion.transfer.trained import TrainedCell, classify
 
 COLUMNS = ("step", "epoch", "loss", "seconds")
 

@@ -20,7 +20,7 @@ from naslib_diffusion.surrogates.prior import Prior
 from naslib_diffusion.transfer.diagnostics import Diagnosis, LossLog
 from naslib_diffusion.transfer.image_set import ImageSet
 from naslib_diffusion.transfer.recipe import Recipe
-from naslib_diffusion.transfer.training import train_cell
+from naslib_diffusion.transfer.training import train_cells
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class ImageSettings:
         recipe: of each training.
         fingerprint: of the images.
         prior_fingerprint: of the files of the prior.
+        batch: cells that are proposed, and trained side by side, at a time.
     """
 
     data: str
@@ -52,6 +53,7 @@ class ImageSettings:
     recipe: Recipe
     fingerprint: str
     prior_fingerprint: str
+    batch: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary for JSON."""
@@ -60,12 +62,15 @@ class ImageSettings:
 
 
 class ImageRun(RunFolder):
-    """The folder of a run; beside the usual, the best trained cell and the one in training."""
+    """The folder of a run; beside the usual, the best trained cell and those in training."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.best, self.unfinished = path / "best.safetensors", path / "training.safetensors"
-        self.losses = path / "losses.csv"
+        self.best, self.losses = path / "best.safetensors", path / "losses.csv"
+
+    def unfinished(self, index: int = 0) -> Path:
+        """Return the file that keeps the cell of this number among those in training."""
+        return self.path / f"training{f'-{index + 1}' * (index > 0)}.safetensors"
 
     def budget(self) -> int | None:
         """Return the budget of the run in this folder, if it has one; `resume` says what is wrong.
@@ -83,7 +88,8 @@ class ImageRun(RunFolder):
             RunError: if there is no run in the folder, or another one.
         """
         new = settings.to_json()
-        old = {"prior_fingerprint": new["prior_fingerprint"], **self.stored()}  # later than some
+        later = {"prior_fingerprint": new["prior_fingerprint"], "batch": 1}  # than some runs
+        old = {**later, **self.stored()}
         names = {"fingerprint": "the images", "prior_fingerprint": "the prior"}
         changed = [
             names.get(name, f"{name} was {old.get(name)}, is {value}")
@@ -126,11 +132,21 @@ def search_images(
     done: Sequence[Evaluation],
     *,
     device: str = "cpu",
-    epoch_done: Callable[[int, float], None] | None = None,
+    epoch_done: Callable[[int, int, float], None] | None = None,
 ) -> Iterator[Evaluation]:
     """Propose, train, learn; yield each new evaluation. The best network is kept in the folder.
 
     A training that diverges counts as a failure and does not end the search.
+
+    Args:
+        images: to learn from, and to measure accuracy on.
+        settings: of the run.
+        prior: what is believed beforehand.
+        run: the folder.
+        done: evaluations that it holds already.
+        device: where to train.
+        epoch_done: called after each epoch of each cell with the cell's number among those in
+            training, the epoch's number and the mean loss.
     """
     train, test = images.split(settings.holdout, settings.seed)
     search = Search(
@@ -141,29 +157,34 @@ def search_images(
         search.tell([search.space.parse(trial.arch)], [trial.value])
     best = max((t.value for t in done if math.isfinite(t.value)), default=-math.inf)
     with TrialLog(run.trials) as log, LossLog(run.losses) as losses:
-        for step in range(len(done) + 1, settings.budget + 1):
-            (cell,) = search.ask()
+        for first in range(len(done) + 1, settings.budget + 1, settings.batch):
+            cells = search.ask(min(settings.batch, settings.budget + 1 - first))
             clock = time.perf_counter()
 
-            def after(epoch: int, loss: float, step: int = step) -> None:
+            def after(index: int, epoch: int, loss: float, first: int = first) -> None:
                 nonlocal clock
                 clock, before = time.perf_counter(), clock
-                losses.append(step, epoch, loss, clock - before)
+                losses.append(first + index, epoch, loss, clock - before)
                 if epoch_done is not None:
-                    epoch_done(epoch, loss)
+                    epoch_done(index, epoch, loss)
 
-            trained = train_cell(
-                cell, train, test, settings.recipe,
-                device=device, checkpoint=run.unfinished, callback=after,
+            trained = train_cells(
+                cells, train, test, settings.recipe, device=device,
+                checkpoints=[run.unfinished(i) for i in range(len(cells))], callback=after,
             )  # fmt: skip
-            if trained.accuracy > best:
-                best = trained.accuracy
-                trained.save(run.best)
-            evaluation = Evaluation(settings.seed, step, str(cell), trained.accuracy)
-            log.append(evaluation)
-            search.tell([cell], [trained.accuracy])
-            yield evaluation
-    run.unfinished.unlink(missing_ok=True)  # not before: a kill would cost the training
+            for one in trained:
+                if one.accuracy > best:
+                    best = one.accuracy
+                    one.save(run.best)
+            evaluations = [
+                Evaluation(settings.seed, step, str(cell), one.accuracy)
+                for step, (cell, one) in enumerate(zip(cells, trained, strict=True), start=first)
+            ]
+            log.append(*evaluations)
+            search.tell(cells, [one.accuracy for one in trained])
+            yield from evaluations
+    for index in range(settings.batch):  # not before: a kill would cost the training
+        run.unfinished(index).unlink(missing_ok=True)
 
 
 def summarise(

@@ -58,19 +58,26 @@ class Recipe:
     seed: int = 0
 
     def optimizer(self, network: nn.Module) -> torch.optim.SGD:
-        """Return what takes the steps of `network`."""
+        """Return what takes the steps of `network`; on a card such that they can be recorded."""
+        parameters = list(network.parameters())
+        card = parameters[0].is_cuda
         return torch.optim.SGD(
-            network.parameters(),
-            self.lr,
+            parameters,
+            torch.tensor(self.lr, device=parameters[0].device) if card else self.lr,
             momentum=self.momentum,
             nesterov=self.momentum > 0,
             weight_decay=self.weight_decay,
+            fused=card,
         )
 
     def set_rate(self, optimizer: torch.optim.Optimizer, progress: float) -> None:
         """Set the learning rate after a share `progress` of the training, in 0 .. 1."""
+        rate = 0.5 * self.lr * (1 + math.cos(math.pi * progress))
         for group in optimizer.param_groups:
-            group["lr"] = 0.5 * self.lr * (1 + math.cos(math.pi * progress))
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(rate)  # recorded steps read it where it is
+            else:
+                group["lr"] = rate
 
 
 def recipe_for(

@@ -1,6 +1,7 @@
 """Cells are trained for real."""
 
 import dataclasses
+import itertools
 import json
 from contextlib import contextmanager
 
@@ -11,14 +12,22 @@ from safetensors.torch import save_file
 
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.nasbench201_network import live_edges
-from naslib_diffusion.transfer import CellNetwork, Recipe, load_cell, train_cell
+from naslib_diffusion.transfer import (
+    CellNetwork,
+    Recipe,
+    load_cell,
+    train_cell,
+    train_cells,
+    trainer,
+)
 from naslib_diffusion.transfer.image_set import ImageSet
-from naslib_diffusion.transfer.training import check_export
+from naslib_diffusion.transfer.trained import Normal, check_export
 
 SPACE = NASBench201()
 BEST = SPACE.parse(
     "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|none~2|"
 )
+SKIPS = "|skip_connect~0|nor_conv_1x1~1|none~2|"
 TINY = Recipe(epochs=3, batch_size=16, channels=4, cells=1, flip=False, crop=0)
 
 
@@ -98,6 +107,73 @@ def test_onnx_export_computes_the_same(tmp_path):
     (name,) = [entry.name for entry in model.graph.input]
     (logits,) = ReferenceEvaluator(model).run(None, {name: pixels.numpy()})
     assert torch.allclose(torch.tensor(logits), trained(TEST.images[:3]), atol=1e-3)
+
+
+def test_side_by_side_each_cell_is_trained_as_alone(tmp_path):
+    cells, told = [BEST, SPACE.parse("|skip_connect~0|+|none~0|skip_connect~1|+" + SKIPS)], []
+    paths = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
+    train_cell(cells[1], TRAIN, TEST, dataclasses.replace(TINY), checkpoint=paths[1])
+    both = train_cells(
+        cells, TRAIN, TEST, TINY, checkpoints=paths, callback=lambda *facts: told.append(facts[:2])
+    )
+    assert told == [(0, 1), (0, 2), (0, 3)], "the second was finished"
+    for cell, trained in zip(cells, both, strict=True):
+        alone = train_cell(cell, TRAIN, TEST, TINY)
+        assert torch.equal(trained(TEST.images), alone(TEST.images))
+        assert trained.accuracy == alone.accuracy
+
+
+def test_one_that_diverges_does_not_stop_the_others():
+    calm, wild = Recipe.optimizer, itertools.count()
+
+    def optimizer(recipe, network):
+        found = calm(recipe, network)
+        if not next(wild):
+            found.param_groups[0]["weight_decay"] = 1e30
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Recipe, "optimizer", optimizer)
+        diverged, fine = train_cells([BEST, BEST], TRAIN, TEST, TINY)
+    assert diverged.accuracy != diverged.accuracy
+    assert fine.accuracy == train_cell(BEST, TRAIN, TEST, TINY).accuracy
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_recorded_steps_are_plain_ones(monkeypatch):
+    """With 70 images, batches of 16 and of 6 are recorded."""
+    data, recipe = stripes(70, 0), dataclasses.replace(TINY, epochs=6, flip=True, crop=1)
+
+    def losses():
+        told = []
+        trained = train_cells(
+            [BEST, BEST], data, TEST, recipe, device="cuda", callback=lambda *f: told.append(f[2])
+        )
+        assert all(one.accuracy > 80 for one in trained)
+        assert told[::2] == pytest.approx(told[1::2], rel=0.1, abs=0.02)
+        return told
+
+    recorded = losses()
+    monkeypatch.setattr(trainer, "PLAIN", 10**9)
+    assert recorded == pytest.approx(losses(), rel=0.1, abs=0.02)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_card_does_not_wait_within_an_epoch():
+    device, normal = torch.device("cuda"), Normal.of(TRAIN.images)
+    there = dataclasses.replace(
+        TRAIN, images=TRAIN.images.to(device), labels=TRAIN.labels.to(device)
+    )
+    recipe = dataclasses.replace(TINY, flip=True, crop=1)
+    training = trainer.Trainer(BEST, there, normal, recipe, device)
+    list(training.epoch())  # constants are copied once
+    training.end_epoch()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        list(training.epoch())
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    training.end_epoch()
 
 
 def test_cut_off_training_goes_on(tmp_path):

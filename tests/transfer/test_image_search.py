@@ -1,5 +1,6 @@
 """A search on images that is cut off anywhere ends as one that never was."""
 
+import dataclasses
 import itertools
 
 import pytest
@@ -50,30 +51,33 @@ def search(images, monkeypatch):
         def save(self, path):
             path.write_text(str(self.accuracy))
 
-    def train(cell, *_, checkpoint, **options):
-        step = next(steps)
-        pass_by("asked", step)
-        trained = Trained(step, cell, checkpoint)
-        pass_by("trained", step)
+    def train(cells, *_, checkpoints, **options):
+        trained = []
+        for cell, checkpoint in zip(cells, checkpoints, strict=True):
+            step = next(steps)
+            pass_by("asked", step)
+            trained.append(Trained(step, cell, checkpoint))
+            pass_by("trained", step)
         return trained
 
-    def append(log, evaluation, real=TrialLog.append):
-        pass_by("before the log", evaluation.step - 1)
-        real(log, evaluation)
-        pass_by("after the log", evaluation.step - 1)
+    def append(log, *evaluations, real=TrialLog.append):
+        pass_by("before the log", evaluations[0].step - 1)
+        real(log, *evaluations)
+        pass_by("after the log", evaluations[-1].step - 1)
 
-    monkeypatch.setattr(image_search, "train_cell", train)
+    monkeypatch.setattr(image_search, "train_cells", train)
     monkeypatch.setattr(TrialLog, "append", append)
 
-    def call(folder, kill=None):
+    def call(folder, kill=None, settings=SETTINGS):
         nonlocal steps
         where[0] = kill
         with ImageRun(folder) as run:
             new = not run.settings.exists()
-            done = run.start(SETTINGS) or [] if new else run.resume(SETTINGS)
+            done = run.start(settings) or [] if new else run.resume(settings)
             steps = itertools.count(len(done))
-            list(search_images(images, SETTINGS, prior, run, done))
-        return run.trials.read_text(), run.best.read_text(), run.unfinished.exists()
+            list(search_images(images, settings, prior, run, done))
+        left = [path.name for path in folder.glob("training*.safetensors")]
+        return run.trials.read_text(), run.best.read_text(), left
 
     return call
 
@@ -81,8 +85,8 @@ def search(images, monkeypatch):
 def test_it_goes_on_from_any_moment_as_if_nothing_had_happened(search, tmp_path, monkeypatch):
     expected = []
 
-    def ask(self, real=Search.ask):
-        (cell,) = real(self)
+    def ask(self, n, real=Search.ask):
+        (cell,) = real(self, n)
         expected.append((cell, self.predict(cell)))
         return [cell]
 
@@ -97,3 +101,15 @@ def test_it_goes_on_from_any_moment_as_if_nothing_had_happened(search, tmp_path,
         assert search(folder) == whole, f"killed: {moment}, step {step}"
         left = asked[step + (moment == "after the log") :]
         assert expected == left, "other expectations, if only in the last bits"
+
+
+def test_cells_side_by_side_are_logged_together(search, tmp_path):
+    pairs = dataclasses.replace(SETTINGS, batch=2)
+    whole = search(tmp_path / "whole", settings=pairs)
+    assert whole[0].count("\n") == 1 + SETTINGS.budget
+    assert not whole[2], "what was in training is removed"
+    for step, moment in itertools.product(range(SETTINGS.budget), ("asked", "trained")):
+        folder = tmp_path / f"{moment} {step}"
+        with pytest.raises(Killed):
+            search(folder, (moment, step), pairs)
+        assert search(folder, settings=pairs) == whole, f"killed: {moment}, step {step}"

@@ -167,12 +167,12 @@ def test_on_images_and_resume(run, photos, tmp_path):
 
 def test_finished_training_is_not_run_twice(run, photos, tmp_path, monkeypatch):
     from naslib_diffusion.runs.trials import TrialLog
-    from naslib_diffusion.transfer import training
+    from naslib_diffusion.transfer.trainer import Trainer
 
     class Killed(BaseException):
         pass
 
-    def kill(self, evaluation):
+    def kill(self, *evaluations):
         raise Killed
 
     args = ("--data", photos, "--out", tmp_path / "out", *QUICK, "--budget", 1, "--prior", "none")
@@ -180,8 +180,8 @@ def test_finished_training_is_not_run_twice(run, photos, tmp_path, monkeypatch):
         patch.setattr(TrialLog, "append", kill)
         with pytest.raises(Killed):
             cli.main(["transfer", *map(str, args)])
-    epochs, epoch = [], training._epoch
-    monkeypatch.setattr(training, "_epoch", lambda *a: epochs.append(a) or epoch(*a))
+    epochs, epoch = [], Trainer.epoch
+    monkeypatch.setattr(Trainer, "epoch", lambda self: epochs.append(self) or epoch(self))
     code, _, _ = run(*args, "--resume")
     assert code == 0
     assert not epochs
