@@ -40,8 +40,15 @@ BATCH = 1024
 """Architectures denoised at a time."""
 PROBES = 256
 """Random architectures on which the unit of a guide is measured."""
+FIRST_BATCH = 256
+"""The same in the first round; twice as many in each one that follows."""
 MIN_BATCH = 32
 """Fewest architectures denoised at a time; fewer would not be faster."""
+POOR_SHARE, SOFTENING = 0.5, 0.35
+"""A round whose share of new architectures is below the first lowers the scale: to the second
+times what it was if none was new."""
+LEAST_SHARE = 0.15
+"""No fewer are expected to be new when the size of a batch is chosen."""
 CARD_SHARE, CARD_BATCH = 8, 8192
 """On a card that leaves out repeats itself, so many times as many architectures are denoised as
 are wanted, up to a limit: they take it hardly longer, and the best of them are kept."""
@@ -191,18 +198,22 @@ class GuidedGenerator(Generic[A]):
     def _fill(
         self, pool: Pool[A], wanted: int, tilt: Tilt | None, most: int | None, max_rounds: int
     ) -> None:
-        """Generate batches until the pool holds `wanted`, or too many were mostly repeats."""
-        share, poor_rounds = 1.0, 0
+        """Generate batches until the pool holds `wanted`, or too many were mostly repeats.
+
+        The first, sharp ones are small, since there are few of the very best.
+        """
+        share, poor_rounds, limit = 1.0, 0, FIRST_BATCH
         while len(pool) < wanted and poor_rounds < max_rounds:
-            rows = max(math.ceil((wanted - len(pool)) / max(share, 0.5)), MIN_BATCH)
+            rows = max(math.ceil((wanted - len(pool)) / max(share, LEAST_SHARE)), MIN_BATCH)
             if self.device.type == "cuda" and pool.numbered:
                 rows = min(CARD_SHARE * rows, most or CARD_BATCH)
             else:
-                rows = min(rows, most or BATCH)
+                rows, limit = min(rows, limit, most or BATCH), 2 * limit
             share = pool.add(self._draw(rows, tilt, pool)) / rows
-            if share < 0.5:
+            if share < POOR_SHARE:
                 poor_rounds += 1
-                tilt = tilt and replace(tilt, strength=tilt.strength * (0.5 + share))
+                weaker = SOFTENING + (1 - SOFTENING) * share / POOR_SHARE
+                tilt = tilt and replace(tilt, strength=tilt.strength * weaker)
 
     def _draw(self, rows: int, tilt: Tilt | None, pool: Pool[A]) -> list[A]:
         """Denoise one batch and discretise it; on a card, leave out repeats before.
