@@ -109,8 +109,8 @@ class Trainer:
             return
         if size not in self._recorded:
             kept = rows.clone()
-            run = capture(partial(self._take_step, kept), self._random, warm_up=False)
-            self._recorded[size] = kept, run
+            record = partial(self._take_step, kept)
+            self._recorded[size] = kept, capture(record, self._random, warm_up=False)
         kept, run = self._recorded[size]
         kept.copy_(rows)
         run()

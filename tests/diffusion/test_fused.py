@@ -91,7 +91,7 @@ def test_gradients_are_those_of_the_network():
 
 def test_it_shares_weights_and_leaves_the_network_alone():
     plain = loaded(SPACES[0])
-    made = fused(plain)
+    made = fused(plain, torch.float32)
     assert made is not plain
     assert not isinstance(plain.node_head, FusedHead)
     assert made.support is plain.support
