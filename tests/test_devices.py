@@ -30,7 +30,9 @@ from naslib_diffusion.spaces import (
 from naslib_diffusion.surrogates import GaussianProcess, NeuralEnsemble
 from naslib_diffusion.surrogates.noisy import NoisySurrogate
 from naslib_diffusion.surrogates.prior import EarlierSearch, InformedSurrogate, Prior
+from naslib_diffusion.transfer import Recipe, train_cells
 from naslib_diffusion.transfer.dataset import AwareConfig, DataSet, DatasetAwareSurrogate
+from naslib_diffusion.transfer.image_set import ImageSet
 from naslib_diffusion.transfer.meta import MetaSurrogate
 from naslib_diffusion.transfer.task_kernel import TaskKernelSurrogate
 from naslib_diffusion.transfer.task_results import TaskResults
@@ -258,6 +260,22 @@ def test_botorch_plugin(device):
     candidates, value = optimize_acqf_diffusion(function, SMALL, q=1)
     assert isinstance(candidates, Elsewhere)
     assert isinstance(value, Elsewhere)
+
+
+def test_cells_in_training(device, monkeypatch):
+    """Images, augmentation and steps; its random numbers come from the CPU's generator."""
+
+    class Anywhere(torch.Generator):
+        def __new__(cls, device=None):
+            return super().__new__(cls)
+
+    monkeypatch.setattr(torch, "Generator", Anywhere)
+    random = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (10, 3, 8, 8), dtype=torch.uint8, generator=random)
+    images = ImageSet(pixels, torch.arange(10) % 2, ("a", "b"))
+    recipe = Recipe(epochs=2, batch_size=8, channels=2, cells=1, flip=True, crop=1)
+    trained = train_cells(sample(CELLS, 2), images, images, recipe, device=str(device))
+    assert all(0 <= one.accuracy <= 100 for one in trained)
 
 
 def test_the_device_refuses_mixtures(device):

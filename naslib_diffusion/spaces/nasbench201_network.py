@@ -5,12 +5,8 @@ The macro-skeleton of Dong and Yang (ICLR 2020), Figure 1, in plain PyTorch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from naslib_diffusion.spaces.nasbench201_cell import OPERATIONS, Cell
 from naslib_diffusion.spaces.nasbench201_features import EDGES, NONE, SKIP
@@ -68,13 +64,12 @@ class CellNetwork(nn.Module):
 class CellBlock(nn.Module):
     """One cell: each node sums what its incoming edges make of the earlier nodes.
 
-    Edges that cannot matter, since no path to the output has them, get no layers. Convolutions of
-    one size that leave the same node are computed as one on a card, which it fills better.
+    Edges that cannot matter, since no path to the output has them, get no layers.
     """
 
     def __init__(self, cell: Cell, width: int, copies: int) -> None:
         super().__init__()
-        self.copies, self.live = copies, live_edges(cell)
+        self.live = live_edges(cell)
         self.edges = nn.ModuleDict(
             {
                 str(edge): _operation(OPERATIONS[cell.operations[edge]], width, copies)
@@ -84,50 +79,15 @@ class CellBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the cell; without any path from input to output that is zero."""
-        flows: list[list[Tensor]] = [[x], [], [], []]
-        for source in range(3):
-            for edges in self._together(source, wide=x.is_cuda and self.copies == 1):
-                node = sum(flows[source][1:], flows[source][0])
-                layers = [self.edges[str(edge)] for edge in edges]
-                outputs = [layers[0](node)] if len(layers) == 1 else _apply_wide(layers, node)
-                for edge, flow in zip(edges, outputs, strict=True):
-                    flows[EDGES[edge][1]].append(flow)
-        return sum(flows[3][1:], flows[3][0]) if flows[3] else torch.zeros_like(x)
-
-    def _together(self, source: int, *, wide: bool) -> list[list[int]]:
-        """Return the edges that leave a node; if `wide`, alike convolutions in one list."""
-        groups: dict[object, list[int]] = {}
-        for edge in self.live:
-            if EDGES[edge][0] == source:
-                layer = self.edges[str(edge)]
-                kind: object = edge
-                if wide and isinstance(layer, nn.Sequential):
-                    kind = layer[1].kernel_size
-                groups.setdefault(kind, []).append(edge)
-        return list(groups.values())
-
-
-def _apply_wide(layers: Sequence[nn.Module], x: Tensor) -> Sequence[Tensor]:
-    """Apply several convolutions of one size to the same input as a single, wider one."""
-    convolutions: list[nn.Conv2d] = [layer[1] for layer in layers]  # type: ignore[index]
-    norms: list[Any] = [layer[2] for layer in layers]  # type: ignore[index]
-    width, norm = len(norms[0].weight), norms[0]
-    weight = torch.cat([convolution.weight for convolution in convolutions])
-    out = functional.conv2d(functional.relu(x), weight, padding=convolutions[0].padding)
-    mean = torch.cat([n.running_mean for n in norms])
-    variance = torch.cat([n.running_var for n in norms])
-    out = functional.batch_norm(
-        out, mean, variance, torch.cat([n.weight for n in norms]),
-        torch.cat([n.bias for n in norms]), norm.training, norm.momentum or 0.0, norm.eps,
-    )  # fmt: skip
-    if norm.training:
-        for n, own_mean, own_variance in zip(
-            norms, torch.split(mean, width), torch.split(variance, width), strict=True
-        ):
-            n.running_mean.copy_(own_mean)
-            n.running_var.copy_(own_variance)
-            n.num_batches_tracked += 1
-    return torch.split(out, width, 1)
+        nodes: list[Tensor] = [x]
+        for target in (1, 2, 3):
+            flows = [
+                layer(nodes[EDGES[int(edge)][0]])
+                for edge, layer in self.edges.items()
+                if EDGES[int(edge)][1] == target
+            ]
+            nodes.append(sum(flows[1:], flows[0]) if flows else torch.zeros_like(x))
+        return nodes[3]
 
 
 class Reduction(nn.Module):

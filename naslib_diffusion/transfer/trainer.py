@@ -63,8 +63,9 @@ class Trainer:
         self._total = torch.zeros((), dtype=torch.double, device=device)
         self._steps: Counter[int] = Counter()
         self._recorded: dict[int, tuple[Tensor, Callable[[], Tensor]]] = {}
+        self._recordable = device.type == "cuda"
         self._stream: torch.cuda.Stream | None = None
-        if device.type == "cuda":
+        if self._recordable:
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     @property
@@ -104,7 +105,7 @@ class Trainer:
         """Take one step on images, given their numbers, `B`, on the device."""
         size = len(rows)
         self._steps[size] += 1
-        if self._stream is None or self._steps[size] <= PLAIN:
+        if not self._recordable or self._steps[size] <= PLAIN:
             self._take_step(rows)
             return
         if size not in self._recorded:
@@ -117,16 +118,18 @@ class Trainer:
 
     def _take_step(self, rows: Tensor) -> Tensor:
         """Take a step, add its loss to the total, and return it."""
-        data, recipe, kind = self._data, self.recipe, self._device.type
+        data, recipe, mixed = self._data, self.recipe, self._device.type == "cuda"
         images = augment(
             data.images[rows], flip=recipe.flip, crop=recipe.crop, random=self._random
         )
-        mixed = kind == "cuda"
+        kind = "cuda" if mixed else "cpu"
         with torch.autocast(kind, torch.bfloat16, enabled=mixed, cache_enabled=False):
             logits = self.network(self._normal(images))
             loss = functional.cross_entropy(logits.float(), data.labels[rows])
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        for parameter in self.network.parameters():
+            _align(parameter)
         self.optimizer.step()
         self._total += loss.detach().double() * len(rows)
         return loss.detach()
@@ -167,14 +170,24 @@ class Trainer:
         network.load_state_dict(weights)
         for index, parameter in enumerate(network.parameters()):
             if str(index) in momenta:
-                momentum = momenta[str(index)].to(parameter.device)
-                optimizer.state[parameter]["momentum_buffer"] = momentum
+                momentum = torch.empty_like(parameter).copy_(momenta[str(index)])
+                optimizer.state[parameter]["momentum_buffer"] = momentum.detach()
         self.epochs = min(max(epochs, 0), self.recipe.epochs)
 
     def _key(self, epochs: int) -> str:
         """Describe the training and how far it is."""
         recipe = dataclasses.asdict(self.recipe)
         return json.dumps({"arch": str(self.cell), "recipe": recipe, "epochs": epochs})
+
+
+def _align(parameter: Tensor) -> None:
+    """Give a gradient the strides of its parameter, which fused optimisers want.
+
+    They differ along dimensions of size one at most.
+    """
+    gradient, strides = parameter.grad, parameter.stride()
+    if gradient is not None and gradient.stride() != strides:
+        parameter.grad = gradient.as_strided(gradient.shape, strides)
 
 
 def _named(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -139,6 +139,56 @@ def test_one_that_diverges_does_not_stop_the_others():
     assert fine.accuracy == train_cell(BEST, TRAIN, TEST, TINY).accuracy
 
 
+def test_what_a_recording_reads_is_replaced_in_place(monkeypatch):
+    """A recording that is none computes anew what it was made of; 70 images leave a rest of 6."""
+    data, recipe = stripes(70, 0), dataclasses.replace(TINY, epochs=4, flip=True, crop=1)
+    plain, recorded, make = train_cell(BEST, data, TEST, recipe), [], trainer.Trainer.__init__
+
+    def capture(function, *generators, warm_up):
+        assert not warm_up, "that would be a step"
+        recorded.append(function)
+        return function
+
+    def recording(self, *args):
+        make(self, *args)
+        self._recordable = True
+
+    monkeypatch.setattr(trainer, "capture", capture)
+    monkeypatch.setattr(trainer.Trainer, "__init__", recording)
+    again = train_cell(BEST, data, TEST, recipe)
+    assert len(recorded) == 2, "one for each size of a batch"
+    assert torch.equal(again(TEST.images), plain(TEST.images))
+
+
+def test_steps_of_a_card_s_optimizer_are_the_usual_ones(monkeypatch):
+    """It is fused, takes its rate from a tensor, and goes on from momenta of any strides."""
+
+    def fused(self, network):
+        return torch.optim.SGD(
+            network.parameters(),
+            torch.tensor(self.lr),
+            momentum=self.momentum,
+            nesterov=True,
+            weight_decay=self.weight_decay,
+            fused=True,
+        )
+
+    usual = train_cell(BEST, TRAIN, TEST, TINY)
+    monkeypatch.setattr(Recipe, "optimizer", fused)
+    assert torch.allclose(
+        train_cell(BEST, TRAIN, TEST, TINY)(TEST.images), usual(TEST.images), atol=1e-4
+    )
+
+
+def test_gradients_get_the_strides_of_their_parameters():
+    weight = torch.nn.Parameter(torch.zeros(6, 4, 1, 1).to(memory_format=torch.channels_last))
+    values = torch.arange(24.0).view(6, 4, 1, 1)
+    weight.grad = values.as_strided((6, 4, 1, 1), (4, 1, 1, 1))
+    trainer._align(weight)
+    assert weight.grad.stride() == weight.stride()
+    assert torch.equal(weight.grad, values)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_recorded_steps_are_plain_ones(monkeypatch):
     """With 70 images, batches of 16 and of 6 are recorded."""
