@@ -113,7 +113,8 @@ batch_option = click.option(
     type=POSITIVE,
     default=1,
     show_default=True,
-    help="How many architectures are chosen at a time, as if they were trained in parallel.",
+    help="How many architectures are chosen at a time, as if they were trained in parallel; on "
+    "images they are.",
 )
 resume_option = click.option(
     "--resume",
