@@ -159,12 +159,15 @@ def search_images(
     with TrialLog(run.trials) as log, LossLog(run.losses) as losses:
         for first in range(len(done) + 1, settings.budget + 1, settings.batch):
             cells = search.ask(min(settings.batch, settings.budget + 1 - first))
-            clock = time.perf_counter()
+            clocks = [time.perf_counter()] * len(cells)
 
-            def after(index: int, epoch: int, loss: float, first: int = first) -> None:
-                nonlocal clock
-                clock, before = time.perf_counter(), clock
-                losses.append(first + index, epoch, loss, clock - before)
+            def after(
+                index: int, epoch: int, loss: float, first: int = first,
+                clocks: list[float] = clocks,
+            ) -> None:  # fmt: skip
+                now = time.perf_counter()
+                losses.append(first + index, epoch, loss, now - clocks[index])
+                clocks[index] = now
                 if epoch_done is not None:
                     epoch_done(index, epoch, loss)
 
