@@ -189,7 +189,7 @@ class GuidedGenerator(Generic[A]):
         scale = SHARPNESS * default_scale(n, self.space.size) if scale is None else scale
         scores = Scores(self.space, guide, self.device)
         x = scores.encode(sample_some(self.space, PROBES, self._random))
-        unit = upper_deviation(scores(x))
+        unit = upper_deviation(scores.once(x))
         if unit == 0:
             return None
         blind = is_blind(guide, x.view(-1, *self.space.shape))
@@ -253,7 +253,8 @@ class GuidedGenerator(Generic[A]):
         Of what the polish visits only the best `n` can matter: others are not looked at again.
         """
         scores = Scores(self.space, guide, self.device)
-        archs = pool.sorted_by(scores)
+        score = scores if polished or starts else scores.once
+        archs = pool.sorted_by(lambda archs: score(scores.encode(archs)))
         starts = [*archs[:polished], *starts]
         if not starts:
             return archs
@@ -261,7 +262,7 @@ class GuidedGenerator(Generic[A]):
         polisher(scores.encode(starts), scores)
         visited = itertools.islice(best(scores, pool.key), n)
         pool.add([arch for arch, _ in visited])
-        return pool.sorted_by(scores)
+        return pool.sorted_by(lambda archs: score(scores.encode(archs)))
 
 
 def _check(n: int, unique: str, oversample: float, batch_size: int | None) -> None:

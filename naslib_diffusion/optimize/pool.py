@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import Any, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
-from naslib_diffusion.optimize.scores import Scores
 from naslib_diffusion.spaces.base import NumberedForms, Space
 from naslib_diffusion.spaces.sampling import sample_some
 
@@ -110,10 +109,10 @@ class Pool(Generic[A]):
             return None
         return canonical if self.unique == "canonical" else str(arch)
 
-    def sorted_by(self, scores: Scores[A]) -> list[A]:
-        """Return what is in the pool, best first."""
+    def sorted_by(self, score: Callable[[Sequence[A]], Tensor]) -> list[A]:
+        """Return what is in the pool, best first by the scores of architectures."""
         archs = list(self.archs.values())
         if not archs:
             return []
-        order = scores(scores.encode(archs)).argsort(descending=True, stable=True)
+        order = score(archs).argsort(descending=True, stable=True)
         return [archs[i] for i in order.tolist()]

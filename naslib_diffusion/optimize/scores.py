@@ -68,10 +68,20 @@ class Scores(Generic[A]):
         if first:
             rows = sorted(first.values())
             new = x[rows]
-            values = self.relaxed(new.view(-1, *self.space.shape)).detach().double()
-            self._remember(new, values, [keys[i] for i in rows])
+            self._remember(new, self.once(new), [keys[i] for i in rows])
         known = [self._known[key] for key in keys]
         return torch.tensor(known, dtype=torch.double, device=x.device)
+
+    @torch.no_grad()
+    def once(self, x: Tensor) -> Tensor:
+        """Score architectures, `B x D`, that will not be met again: `B`, double.
+
+        Raises:
+            ValueError: as for those that are remembered.
+        """
+        values = self.relaxed(x.view(-1, *self.space.shape)).detach().double()
+        self._check(x, values)
+        return values
 
     def gradient(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Score architectures with the gradient of the guide: `B`, and `B x D` or None."""
@@ -81,6 +91,7 @@ class Scores(Generic[A]):
         ]
         self.count += len(x)
         values = torch.cat([value for value, _ in parts]).double()
+        self._check(x, values)
         self._remember(x, values, row_keys(x))
         slopes = [slope.flatten(1) for _, slope in parts if slope is not None]
         return values, torch.cat(slopes) if len(slopes) == len(parts) else None
@@ -93,11 +104,13 @@ class Scores(Generic[A]):
         order = values.argsort(descending=True, stable=True)
         return x[order], values[order]
 
-    def _remember(self, x: Tensor, values: Tensor, keys: Sequence[bytes]) -> None:
+    def _check(self, x: Tensor, values: Tensor) -> None:
         bad = values.isnan().nonzero()
         if len(bad):
             (worst,) = self.decode(x[bad[0]])
             raise ValueError(f"the guide is NaN at architecture {worst}")
+
+    def _remember(self, x: Tensor, values: Tensor, keys: Sequence[bytes]) -> None:
         self._x.append(x)
         self._values.append(values)
         self._known.update(zip(keys, values.tolist(), strict=True))
