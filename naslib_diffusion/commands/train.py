@@ -202,6 +202,8 @@ def _check_files(job: _Job, force: bool) -> None:
     out, resume = job.out, job.resume
     if out.is_dir():
         raise UserError(f"{out} is a folder; --out must be a file")
+    if out.suffix != ".safetensors":
+        raise UserError(f"--out {out}: networks are written as .safetensors; let its name end so")
     if resume and not job.state.exists() and out.exists():
         raise UserError(f"nothing to resume: the training of {out} is finished")
     if os.path.lexists(out) and not (force or resume):

@@ -87,6 +87,10 @@ def test_bad_samples(run, out, tmp_path, text, words):
 def test_mistakes(run, out, tmp_path):
     fails(run("train", "--space", "nowhere", "--out", out), "unknown space 'nowhere'")
     fails(run("train", "--out", tmp_path), "is a folder")
+    fails(
+        run("train", "--out", tmp_path / "x.pt"),
+        "are written as .safetensors; let its name end so",
+    )
     fails(run("train", "--out", out, "--samples", "none.csv"), "cannot read", "none.csv")
     fails(run("train", "--out", out, "--resume"), "there is no training to resume")
     fails(run("train", "--out", out, "--steps", 0), "--steps")
