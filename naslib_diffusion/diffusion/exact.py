@@ -108,10 +108,13 @@ class ExactDenoiser:
         if not torch.equal(order.sort().values, torch.arange(len(order))):
             raise ValueError("blocks must cover the flattened encoding once, without gaps")
         self.dtype = dtype
+        self._width = len(order)
         self._groups = [
-            (index.to(device), _mean_of(block, device, dtype)) for index, block in groups
+            (_range_of(index) or index.to(device), index.shape, _mean_of(block, device, dtype))
+            for index, block in groups
         ]
-        self._inverse = order.argsort().to(device)
+        inverse = order.argsort()
+        self._inverse = _range_of(inverse) or inverse.to(device)
 
     def to(self, device: torch.device | str) -> ExactDenoiser:
         """Return the same on another device."""
@@ -125,12 +128,13 @@ class ExactDenoiser:
             sigma: positive noise level, a scalar or `B`.
         """
         flat = x.flatten(1)
-        if flat.shape[1] != len(self._inverse):
-            raise ValueError(
-                f"expected {len(self._inverse)} coordinates per row, not {flat.shape[1]}"
-            )
+        if flat.shape[1] != self._width:
+            raise ValueError(f"expected {self._width} coordinates per row, not {flat.shape[1]}")
         columns, level = flat.mT.contiguous(), per_row(sigma, flat).mT[None]
-        parts = [mean(columns[index], level).flatten(0, 1) for index, mean in self._groups]
+        parts = [
+            mean(columns[place].view(*shape, len(x)), level).flatten(0, 1)
+            for place, shape, mean in self._groups
+        ]
         return torch.cat(parts)[self._inverse].view(*x.shape[1:], len(x)).movedim(-1, 0)
 
 
@@ -138,6 +142,14 @@ def suitable_precision(space: Space[Any]) -> torch.dtype:
     """Return single precision where all that is sampled is rounded; double along continua."""
     continuous = any(isinstance(block, UniformBlock) for block in space.blocks or ())
     return torch.double if continuous else torch.float
+
+
+def _range_of(index: Tensor) -> slice | None:
+    """Return the slice that picks the same as an index, in its order, if there is one."""
+    flat = index.flatten()
+    start = int(flat[0])
+    same = torch.equal(flat, torch.arange(start, start + len(flat)))
+    return slice(start, start + len(flat)) if same else None
 
 
 def grouped(blocks: Sequence[Block]) -> list[tuple[Tensor, Block]]:

@@ -216,17 +216,14 @@ class GuidedGenerator(Generic[A]):
                 tilt = tilt and replace(tilt, strength=tilt.strength * weaker)
 
     def _draw(self, rows: int, tilt: Tilt | None, pool: Pool[A]) -> list[A]:
-        """Denoise one batch and discretise it; on a card, leave out repeats before.
+        """Denoise one batch and discretise it; leave out repeats before, where that is possible.
 
         Without guidance the law is that of the space: where the denoiser knows a sample of it
         only, it is drawn from.
         """
         if tilt is None and getattr(self.denoiser, "partial", False):
             return sample_some(self.space, rows, self._random)
-        x = self._denoise(rows, tilt)
-        if self.device.type != "cpu":
-            x = pool.fresh(x)
-        return self.space.decode(x.cpu())
+        return self.space.decode(pool.fresh(self._denoise(rows, tilt)).cpu())
 
     @one_thread()
     def denoise(

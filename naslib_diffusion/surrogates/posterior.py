@@ -26,17 +26,25 @@ class Radial:
 
     Attributes:
         value: differentiable automatically; `B x n` to `B x n`.
-        value_and_slope: the same and its derivative, where no gradient is recorded.
+        value_and_fall: maps minus half the squared distances, which it overwrites, and a factor
+            to the correlation and to -2 times its derivative, both times the factor. They may be
+            one tensor.
     """
 
     value: Callable[[Tensor], Tensor]
-    value_and_slope: Callable[[Tensor], tuple[Tensor, Tensor]]
+    value_and_fall: Callable[[Tensor, float], tuple[Tensor, Tensor]]
 
 
 def squared_distances(a: Tensor, b: Tensor) -> Tensor:
     """Return the squared Euclidean distances between rows, `n x K` and `m x K` to `n x m`."""
     cross = torch.addmm(b.square().sum(-1), a, b.mT, alpha=-2)
     return (cross + a.square().sum(-1)[:, None]).clamp(min=0)
+
+
+def _nearness(a: Tensor, b: Tensor) -> Tensor:
+    """Return minus half the squared distances between rows, `n x K` and `m x K` to `n x m`."""
+    half = b.square().sum(-1) / 2
+    return torch.addmm(half, a, b.mT, beta=-1).sub_(a.square().sum(-1)[:, None] / 2).clamp_(max=0)
 
 
 def rbf(squares: Tensor) -> Tensor:
@@ -50,20 +58,20 @@ def matern(squares: Tensor) -> Tensor:
     return (1 + distances + 5 / 3 * squares) * torch.exp(-distances)
 
 
-def _rbf_and_slope(squares: Tensor) -> tuple[Tensor, Tensor]:
-    value = rbf(squares)
-    return value, -0.5 * value
+def _rbf_and_fall(nearness: Tensor, factor: float) -> tuple[Tensor, Tensor]:
+    value = nearness.exp_().mul_(factor)
+    return value, value
 
 
-def _matern_and_slope(squares: Tensor) -> tuple[Tensor, Tensor]:
-    distances = (5 * squares).sqrt_()
-    decay = torch.exp(-distances)
+def _matern_and_fall(nearness: Tensor, factor: float) -> tuple[Tensor, Tensor]:
+    distances = (-10 * nearness).sqrt_()
+    decay = torch.neg(distances).exp_().mul_(factor)
     rising = distances.add_(1).mul_(decay)
-    return squares.mul(5 / 3).mul_(decay).add_(rising), rising.mul(-5 / 6)
+    return nearness.mul_(-10 / 3).mul_(decay).add_(rising), rising.mul_(5 / 3)
 
 
-RBF = Radial(rbf, _rbf_and_slope)
-MATERN = Radial(matern, _matern_and_slope)
+RBF = Radial(rbf, _rbf_and_fall)
+MATERN = Radial(matern, _matern_and_fall)
 
 
 class Posterior:
@@ -135,34 +143,34 @@ class Posterior:
         given = z[0].dtype
         own = self._in(self.weights.dtype if self._exact else given)
         z = [at.to(own.weights.dtype) for at in z]
-        cross, slopes = own._covariance_and_slopes(z)
+        cross, falls = own._covariance_and_falls(z)
         white = cross @ own.whiten
-        variance = sum(own._variances) - white.square().sum(1)
+        variance = sum(own._variances) - torch.linalg.vector_norm(white, dim=1).square()
         least = max(LEAST_VARIANCE, 8 * torch.finfo(white.dtype).eps * sum(own._variances))
         deviation = variance.clamp(min=least).sqrt()
 
         @torch.no_grad()
         def pullback(by_mean: Tensor, by_deviation: Tensor) -> list[Tensor]:
             share = (by_deviation.to(white) / deviation).masked_fill(variance <= least, 0.0)
-            by_white = white * share[:, None]
-            by_cross = by_mean.to(white)[:, None] * own.weights - by_white @ own.whiten.mT
+            by_white, by_cross = white * share[:, None], by_mean.to(white)[:, None] * own.weights
+            by_cross.addmm_(by_white, own.whiten.mT, alpha=-1)
             gradients = []
-            for v, slope, at, known in zip(own._variances, slopes, z, own._known, strict=True):
-                pull = slope.mul(2 * v).mul_(by_cross)
-                gradient = pull.sum(1, keepdim=True) * at - (known.mT @ pull.mT).mT
+            for fall, at, known in zip(falls, z, own._known, strict=True):
+                pull = fall * by_cross
+                gradient = (known.mT @ pull.mT).mT - pull.sum(1, keepdim=True) * at
                 gradients.append(gradient.to(given))
             return gradients
 
         return (cross @ own.weights).to(given), deviation.to(given), pullback
 
-    def _covariance_and_slopes(self, z: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Return the covariance, and the derivative of each correlation by squared distance."""
-        total, slopes = torch.zeros((), dtype=z[0].dtype, device=z[0].device), []
+    def _covariance_and_falls(self, z: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return the covariance, and how fast each of its terms falls; see `Radial`."""
+        values, falls = [], []
         for v, a, b in zip(self._variances, z, self._known, strict=True):
-            value, slope = self._radial.value_and_slope(squared_distances(a, b))
-            total = value.mul_(v).add_(total)
-            slopes.append(slope)
-        return total, slopes
+            value, fall = self._radial.value_and_fall(_nearness(a, b), v)
+            values.append(value)
+            falls.append(fall)
+        return sum(values[1:], values[0]), falls
 
     def _in(self, dtype: torch.dtype) -> Posterior:
         """Return the same in another precision, converted once."""
