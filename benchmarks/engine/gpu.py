@@ -208,8 +208,8 @@ def _ask(space: Space[Any], points: int, device: str | None, machine: Machine) -
         found = search.ask()
         search.tell(found, [_objective(arch) for arch in found])
 
-    runs = 1 if machine.quick else 2
-    taken: float = bounds.seconds(step, machine.devices[0], runs=runs, warm=device != "cpu")
+    # the first ask of all fits hyperparameters from nothing
+    taken: float = bounds.seconds(step, machine.devices[0], runs=machine.runs)
     return taken
 
 
