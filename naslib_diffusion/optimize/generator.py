@@ -37,11 +37,11 @@ A = TypeVar("A", bound=Hashable)
 STEPS = 10
 """How many denoising steps there are by default."""
 BATCH = 1024
-"""Architectures denoised at a time."""
-PROBES = 256
-"""Random architectures on which the unit of a guide is measured."""
+"""Architectures denoised at a time, at most."""
 FIRST_BATCH = 256
 """The same in the first round; twice as many in each one that follows."""
+PROBES = 256
+"""Random architectures on which the unit of a guide is measured."""
 MIN_BATCH = 32
 """Fewest architectures denoised at a time; fewer would not be faster."""
 POOR_SHARE, SOFTENING = 0.5, 0.35
