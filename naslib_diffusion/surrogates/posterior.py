@@ -26,9 +26,9 @@ class Radial:
 
     Attributes:
         value: differentiable automatically; `B x n` to `B x n`.
-        value_and_fall: maps minus half the squared distances, which it overwrites, and a factor
-            to the correlation and to -2 times its derivative, both times the factor. They may be
-            one tensor.
+        value_and_fall: maps squared distances, which it overwrites, and a factor to the
+            correlation and to -2 times its derivative, both times the factor. They may be one
+            tensor.
     """
 
     value: Callable[[Tensor], Tensor]
@@ -39,12 +39,6 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
     """Return the squared Euclidean distances between rows, `n x K` and `m x K` to `n x m`."""
     cross = torch.addmm(b.square().sum(-1), a, b.mT, alpha=-2)
     return (cross + a.square().sum(-1)[:, None]).clamp(min=0)
-
-
-def _nearness(a: Tensor, b: Tensor) -> Tensor:
-    """Return minus half the squared distances between rows, `n x K` and `m x K` to `n x m`."""
-    half = b.square().sum(-1) / 2
-    return torch.addmm(half, a, b.mT, beta=-1).sub_(a.square().sum(-1)[:, None] / 2).clamp_(max=0)
 
 
 def rbf(squares: Tensor) -> Tensor:
@@ -58,16 +52,16 @@ def matern(squares: Tensor) -> Tensor:
     return (1 + distances + 5 / 3 * squares) * torch.exp(-distances)
 
 
-def _rbf_and_fall(nearness: Tensor, factor: float) -> tuple[Tensor, Tensor]:
-    value = nearness.exp_().mul_(factor)
+def _rbf_and_fall(squares: Tensor, factor: float) -> tuple[Tensor, Tensor]:
+    value = squares.mul_(-0.5).exp_().mul_(factor)
     return value, value
 
 
-def _matern_and_fall(nearness: Tensor, factor: float) -> tuple[Tensor, Tensor]:
-    distances = (-10 * nearness).sqrt_()
+def _matern_and_fall(squares: Tensor, factor: float) -> tuple[Tensor, Tensor]:
+    distances = (5 * squares).sqrt_()
     decay = torch.neg(distances).exp_().mul_(factor)
     rising = distances.add_(1).mul_(decay)
-    return nearness.mul_(-10 / 3).mul_(decay).add_(rising), rising.mul_(5 / 3)
+    return squares.mul_(5 / 3).mul_(decay).add_(rising), rising.mul_(5 / 3)
 
 
 RBF = Radial(rbf, _rbf_and_fall)
@@ -167,7 +161,7 @@ class Posterior:
         """Return the covariance, and how fast each of its terms falls; see `Radial`."""
         values, falls = [], []
         for v, a, b in zip(self._variances, z, self._known, strict=True):
-            value, fall = self._radial.value_and_fall(_nearness(a, b), v)
+            value, fall = self._radial.value_and_fall(squared_distances(a, b), v)
             values.append(value)
             falls.append(fall)
         return sum(values[1:], values[0]), falls

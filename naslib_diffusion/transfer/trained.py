@@ -130,8 +130,8 @@ class _Deployed(torch.nn.Module):
         super().__init__()
         self.network = trained.network.cpu()
         for name in ("mean", "deviation"):
-            value = torch.tensor(getattr(trained.normal, name)).view(1, -1, 1, 1)
-            self.register_buffer(name, value)
+            own = _channels(getattr(trained.normal, name), torch.device("cpu"))
+            self.register_buffer(name, own)
 
     def forward(self, pixels: Tensor) -> Tensor:
         logits: Tensor = self.network((pixels - self.mean) / self.deviation)
@@ -169,7 +169,9 @@ def make_network(cell: Cell, classes: int, recipe: Recipe) -> CellNetwork:
 
 
 @torch.no_grad()
-def classify(network: CellNetwork, normal: Normal, images: Tensor, device: str) -> Tensor:
+def classify(
+    network: CellNetwork, normal: Normal, images: Tensor, device: torch.device | str
+) -> Tensor:
     """Return the classes that a network takes images for, on the CPU.
 
     Args:

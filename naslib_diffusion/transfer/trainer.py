@@ -117,7 +117,7 @@ class Trainer:
         run()
 
     def _take_step(self, rows: Tensor) -> Tensor:
-        """Take a step, add its loss to the total, and return it."""
+        """Take a step, and return the total of losses, to which its own is added."""
         data, recipe, mixed = self._data, self.recipe, self._device.type == "cuda"
         images = augment(
             data.images[rows], flip=recipe.flip, crop=recipe.crop, random=self._random
@@ -132,7 +132,7 @@ class Trainer:
             _align(parameter)
         self.optimizer.step()
         self._total += loss.detach().double() * len(rows)
-        return loss.detach()
+        return self._total
 
     def _here(self) -> AbstractContextManager[object]:
         """Return a context in which a card works in this training's stream."""

@@ -107,7 +107,6 @@ def time_step(cell: Cell, train: ImageSet, recipe: Recipe, device: str) -> float
     there = torch.device(device)
     few = train.sample(recipe.batch_size, 0)
     trainer = Trainer(cell, _on(few, there), Normal.of(few.images), recipe, there)
-    trainer.network.train()
     rows = torch.arange(recipe.batch_size, device=there) % len(few)
     for _ in range(2):
         start = time.perf_counter()
@@ -130,7 +129,7 @@ def _measured(
     """Measure the accuracy of what has been trained, on images that were held out."""
     network, accuracy = trainer.network.eval(), math.nan
     if math.isfinite(trainer.loss):
-        right = classify(network, normal, test.images, str(device)) == test.labels
+        right = classify(network, normal, test.images, device) == test.labels
         accuracy = 100 * int(right.sum()) / len(test)
     size = test.images.shape[-1]
     return TrainedCell(trainer.cell, network, trainer.recipe, normal, test.classes, size, accuracy)

@@ -160,7 +160,7 @@ def test_what_a_recording_reads_is_replaced_in_place(monkeypatch):
     assert torch.equal(again(TEST.images), plain(TEST.images))
 
 
-def test_steps_of_a_card_s_optimizer_are_the_usual_ones(monkeypatch):
+def test_steps_of_a_card_s_optimizer_are_the_usual_ones(monkeypatch, tmp_path):
     """It is fused, takes its rate from a tensor, and goes on from momenta of any strides."""
 
     def fused(self, network):
@@ -178,6 +178,16 @@ def test_steps_of_a_card_s_optimizer_are_the_usual_ones(monkeypatch):
     assert torch.allclose(
         train_cell(BEST, TRAIN, TEST, TINY)(TEST.images), usual(TEST.images), atol=1e-4
     )
+
+    def cut(epoch, loss):
+        if epoch == 2:
+            raise InterruptedError
+
+    path = tmp_path / "state.safetensors"
+    with pytest.raises(InterruptedError):
+        train_cell(BEST, TRAIN, TEST, TINY, checkpoint=path, callback=cut)
+    rest = train_cell(BEST, TRAIN, TEST, TINY, checkpoint=path)
+    assert torch.allclose(rest(TEST.images), usual(TEST.images), atol=1e-4)
 
 
 def test_gradients_get_the_strides_of_their_parameters():
