@@ -22,6 +22,7 @@ from naslib_diffusion.runtime.graphs import capture
 from naslib_diffusion.spaces.nasbench201 import Cell
 from naslib_diffusion.transfer.augment import augment
 from naslib_diffusion.transfer.image_set import ImageSet
+from naslib_diffusion.transfer.joined import joined
 from naslib_diffusion.transfer.recipe import Recipe
 from naslib_diffusion.transfer.trained import KEY, Normal, make_network
 
@@ -58,7 +59,8 @@ class Trainer:
             torch.manual_seed(recipe.seed)
             network = make_network(cell, len(data.classes), recipe).to(device)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = recipe.optimizer(self.network)
+        self._trained = joined(self.network)
+        self.optimizer = recipe.optimizer(self._trained)
         self._random = torch.Generator(device)
         self._total = torch.zeros((), dtype=torch.double, device=device)
         self._steps: Counter[int] = Counter()
@@ -76,7 +78,7 @@ class Trainer:
     def epoch(self) -> Iterator[None]:
         """Go through the images once; yield after each step. `end_epoch` follows."""
         recipe, count = self.recipe, len(self._data)
-        self.network.train()
+        self._trained.train()
         if self._stream is not None:
             self._stream.wait_stream(torch.cuda.current_stream(self._device))
         with self._here():
@@ -124,11 +126,11 @@ class Trainer:
         )
         kind = "cuda" if mixed else "cpu"
         with torch.autocast(kind, torch.bfloat16, enabled=mixed, cache_enabled=False):
-            logits = self.network(self._normal(images))
+            logits = self._trained(self._normal(images))
             loss = functional.cross_entropy(logits.float(), data.labels[rows])
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        for parameter in self.network.parameters():
+        for parameter in self._trained.parameters():
             _align(parameter)
         self.optimizer.step()
         self._total += loss.detach().double() * len(rows)
@@ -140,8 +142,8 @@ class Trainer:
 
     def store(self, path: Path) -> None:
         """Write weights and momenta, so that a kill loses one epoch."""
-        tensors = {f"network.{k}": t.contiguous() for k, t in self.network.state_dict().items()}
-        for index, parameter in enumerate(self.network.parameters()):
+        tensors = {f"network.{k}": t.contiguous() for k, t in self._trained.state_dict().items()}
+        for index, parameter in enumerate(self._trained.parameters()):
             momentum = self.optimizer.state[parameter].get("momentum_buffer")
             if momentum is not None:
                 tensors[f"momentum.{index}"] = momentum.contiguous()
@@ -152,7 +154,7 @@ class Trainer:
 
         Nothing changes if the file is missing, damaged or of another training.
         """
-        network, optimizer = self.network, self.optimizer
+        network, optimizer = self._trained, self.optimizer
         try:
             text, tensors = read_tensors(path, KEY)
             facts = dict(json.loads(text or ""))
