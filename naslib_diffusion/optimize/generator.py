@@ -25,7 +25,7 @@ from naslib_diffusion.optimize.scale import (
     is_blind,
     upper_deviation,
 )
-from naslib_diffusion.optimize.scores import Scores
+from naslib_diffusion.optimize.scores import CHUNK, Scores
 from naslib_diffusion.runtime.devices import suitable_device
 from naslib_diffusion.runtime.moving import moved
 from naslib_diffusion.runtime.threads import on_cpu, one_thread
@@ -51,7 +51,8 @@ LEAST_SHARE = 0.15
 """No fewer are expected to be new when the size of a batch is chosen."""
 CARD_SHARE, CARD_BATCH = 8, 8192
 """On a card that leaves out repeats itself, so many times as many architectures are denoised as
-are wanted, up to a limit: they take it hardly longer, and the best of them are kept."""
+are wanted, up to a limit: they take it hardly longer, and the best of them are kept. So the first
+batch need not be sharper than they are."""
 
 
 class GuidedGenerator(Generic[A]):
@@ -165,14 +166,16 @@ class GuidedGenerator(Generic[A]):
             ValueError: if an argument is out of range, or the guide returns NaN or a wrong shape.
         """
         _check(n, unique, oversample, batch_size)
-        pool = Pool(self.space, known, unique)
+        pool = Pool(self.space, known, unique, self.device)
         wanted = min(math.ceil(n * oversample), pool.capacity)
-        tilt = self._tilt(guide, n, self.scale if scale is None else scale)
+        sharpness = 1.0 if self._draws_many(pool) else SHARPNESS
+        tilt = self._tilt(guide, n, self.scale if scale is None else scale, sharpness)
         self._fill(pool, wanted, tilt, batch_size, max_rounds)
         if len(pool) < n:
             pool.fill_at_random(n, self._random)
-        found = list(pool.archs.values())
-        if guide is not None:
+        if guide is None:
+            found = pool.best(n, None)
+        else:
             found = self._best_first(pool, guide, n, polish, starts)
         if len(found) < n:
             raise SpaceExhausted(
@@ -180,13 +183,22 @@ class GuidedGenerator(Generic[A]):
                 f"but only {len(found)} were found",
                 found,
             )
-        return found[:n]
+        return found
 
-    def _tilt(self, guide: Guide | None, n: int, scale: float | None) -> Tilt | None:
-        """Return how to be guided; None if that is not at all."""
+    def _draws_many(self, pool: Pool[A]) -> bool:
+        """Whether far more architectures are denoised than are wanted; see `CARD_SHARE`."""
+        return self.device.type == "cuda" and pool.numbered
+
+    def _tilt(
+        self, guide: Guide | None, n: int, scale: float | None, sharpness: float
+    ) -> Tilt | None:
+        """Return how to be guided; None if that is not at all.
+
+        By default it is so many times sharper than the law of the best `n`.
+        """
         if guide is None or scale == 0:
             return None
-        scale = SHARPNESS * default_scale(n, self.space.size) if scale is None else scale
+        scale = sharpness * default_scale(n, self.space.size) if scale is None else scale
         scores = Scores(self.space, guide, self.device)
         x = scores.encode(sample_some(self.space, PROBES, self._random))
         unit = upper_deviation(scores.once(x))
@@ -205,25 +217,25 @@ class GuidedGenerator(Generic[A]):
         share, poor_rounds, limit = 1.0, 0, FIRST_BATCH
         while len(pool) < wanted and poor_rounds < max_rounds:
             rows = max(math.ceil((wanted - len(pool)) / max(share, LEAST_SHARE)), MIN_BATCH)
-            if self.device.type == "cuda" and pool.numbered:
+            if self._draws_many(pool):
                 rows = min(CARD_SHARE * rows, most or CARD_BATCH)
             else:
                 rows, limit = min(rows, limit, most or BATCH), 2 * limit
-            share = pool.add(self._draw(rows, tilt, pool)) / rows
+            share = self._draw(rows, tilt, pool) / rows
             if share < POOR_SHARE:
                 poor_rounds += 1
                 weaker = SOFTENING + (1 - SOFTENING) * share / POOR_SHARE
                 tilt = tilt and replace(tilt, strength=tilt.strength * weaker)
 
-    def _draw(self, rows: int, tilt: Tilt | None, pool: Pool[A]) -> list[A]:
-        """Denoise one batch and discretise it; leave out repeats before, where that is possible.
+    def _draw(self, rows: int, tilt: Tilt | None, pool: Pool[A]) -> int:
+        """Denoise one batch into the pool; return how many of it are new.
 
         Without guidance the law is that of the space: where the denoiser knows a sample of it
         only, it is drawn from.
         """
         if tilt is None and getattr(self.denoiser, "partial", False):
-            return sample_some(self.space, rows, self._random)
-        return self.space.decode(pool.fresh(self._denoise(rows, tilt)).cpu())
+            return pool.add(sample_some(self.space, rows, self._random))
+        return pool.take(self._denoise(rows, tilt))
 
     @one_thread()
     def denoise(
@@ -249,17 +261,18 @@ class GuidedGenerator(Generic[A]):
 
         Of what the polish visits only the best `n` can matter: others are not looked at again.
         """
-        scores = Scores(self.space, guide, self.device)
-        score = scores if polished or starts else scores.once
-        archs = pool.sorted_by(lambda archs: score(scores.encode(archs)))
-        starts = [*archs[:polished], *starts]
+        card = self.device.type == "cuda"
+        scores = Scores(self.space, guide, self.device, CARD_BATCH if card else CHUNK)
+        if not polished and not starts:
+            return pool.best(n, scores.once)
+        starts = [*pool.best(polished, scores), *starts]
         if not starts:
-            return archs
+            return []
         polisher = Polisher(self.space, device=self.device, random=self._random)
         polisher(scores.encode(starts), scores)
         visited = itertools.islice(best(scores, pool.key), n)
         pool.add([arch for arch, _ in visited])
-        return pool.sorted_by(lambda archs: score(scores.encode(archs)))
+        return pool.best(n, scores)
 
 
 def _check(n: int, unique: str, oversample: float, batch_size: int | None) -> None:

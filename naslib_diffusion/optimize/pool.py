@@ -36,17 +36,41 @@ class SpaceExhausted(ValueError):  # noqa: N818 - it reads as what happened
 
 
 class Pool(Generic[A]):
-    """Distinct valid architectures that are not known."""
+    """Distinct valid architectures that are not known.
 
-    def __init__(self, space: Space[A], known: Collection[Hashable], unique: Unique) -> None:
+    Args:
+        space: of the architectures.
+        known: canonical keys of those that must not be in it.
+        unique: see `Unique`.
+        device: where encodings are kept.
+    """
+
+    def __init__(
+        self,
+        space: Space[A],
+        known: Collection[Hashable],
+        unique: Unique,
+        device: torch.device | str | None = None,
+    ) -> None:
         self.space = space
         self.known = frozenset(known)
         self.unique = unique
-        self.archs: dict[Hashable, A] = {}
+        self.device = device
+        self.numbered = unique == "canonical" and _trusts_numbers(space)
+        self._made: dict[Hashable, A] = {}
+        self._waiting: list[Tensor] = []
         self._taken: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.archs)
+        return len(self._made) + sum(map(len, self._waiting))
+
+    @property
+    def archs(self) -> dict[Hashable, A]:
+        """What is in the pool, in the order in which it came, by what distinguishes it."""
+        for x in self._waiting:
+            self._made.update((self.space.canonical(arch), arch) for arch in self._decoded(x))
+        self._waiting.clear()
+        return self._made
 
     @property
     def capacity(self) -> int:
@@ -55,40 +79,42 @@ class Pool(Generic[A]):
             return sys.maxsize
         return max(self.space.size - len(self.known), 0)
 
-    @property
-    def numbered(self) -> bool:
-        """Whether repeats can be told from numbers, before architectures are made."""
-        return self.unique == "canonical" and isinstance(self.space, NumberedForms)
+    def take(self, x: Tensor) -> int:
+        """Add what is new of (relaxed) encodings, `B x *shape`; return how many that were.
 
-    def fresh(self, x: Tensor) -> Tensor:
-        """Return those of `B x *shape` that may be new, one for each canonical form.
-
-        All of them if the space does not number its forms. Where it does, no architecture is made
-        of what is left out; those that are returned count as taken.
+        Where the space numbers its forms, no architectures are made yet.
         """
         if not self.numbered:
-            return x
+            return self.add(self.space.decode(x.cpu()))
         assert isinstance(self.space, NumberedForms)
         if self._taken is None:
             self._taken = torch.zeros(self.space.size or 0, dtype=torch.bool, device=x.device)
-            taken = [self.space.number(key) for key in (*self.known, *self.archs)]
-            self._taken[taken] = True
+            self._mark(self.known | self._made.keys())
         keys = self.space.keys(x)
         order = keys.argsort(stable=True)
         ordered = keys[order]
         new = ~self._taken[ordered]
         new[1:] &= ordered[1:] != ordered[:-1]
         self._taken[keys] = True
-        return x[order[new].sort().values]
+        self._waiting.append(self.space.round(x[order[new].sort().values]))
+        return len(self._waiting[-1])
 
     def add(self, archs: Sequence[A]) -> int:
         """Add what is new; return how many that were."""
-        before = len(self.archs)
+        held = self.archs
+        new: dict[Hashable, A] = {}
         for arch in archs:
             key = self.key(arch)
-            if key is not None and key not in self.archs and self.space.is_valid(arch):
-                self.archs[key] = arch
-        return len(self.archs) - before
+            if key is not None and key not in held and self.space.is_valid(arch):
+                new.setdefault(key, arch)
+        self._mark(new)
+        held.update(new)
+        return len(new)
+
+    def _mark(self, keys: Collection[Hashable]) -> None:
+        """Remember canonical forms as taken, if their numbers are in use."""
+        if self._taken is not None and isinstance(self.space, NumberedForms):
+            self._taken[[self.space.number(key) for key in keys]] = True
 
     def fill_at_random(self, n: int, random: torch.Generator) -> None:
         """Draw from the space itself until the pool holds `n`, or nothing new turns up."""
@@ -109,10 +135,34 @@ class Pool(Generic[A]):
             return None
         return canonical if self.unique == "canonical" else str(arch)
 
-    def sorted_by(self, score: Callable[[Sequence[A]], Tensor]) -> list[A]:
-        """Return what is in the pool, best first by the scores of architectures."""
+    def best(self, n: int, score: Callable[[Tensor], Tensor] | None) -> list[A]:
+        """Return the `n` best, best first, by the scores of flat encodings, `B x D` to `B`.
+
+        Without a score they are those that came first. Fewer are returned if there are no more.
+        """
+        if self._waiting and not self._made:
+            x = torch.cat(self._waiting)
+            return self._decoded(x[:n] if score is None else x[_order(score(x.flatten(1)), n)])
         archs = list(self.archs.values())
-        if not archs:
-            return []
-        order = score(archs).argsort(descending=True, stable=True)
-        return [archs[i] for i in order.tolist()]
+        if score is None or not archs:
+            return archs[:n]
+        x = self.space.encode(archs).flatten(1).to(self.device)
+        return [archs[i] for i in _order(score(x), n).tolist()]
+
+    def _decoded(self, x: Tensor) -> list[A]:
+        return self.space.decode(x.cpu())
+
+
+def _order(scores: Tensor, n: int) -> Tensor:
+    """Return the places of the `n` best of some scores; of equal ones, the first are better."""
+    return scores.argsort(descending=True, stable=True)[:n]
+
+
+def _trusts_numbers(space: Space[Any]) -> bool:
+    """Whether all that is asked of a space about its architectures is of the class that numbers
+    them: another one may have a rule, or other forms.
+    """
+    if not isinstance(space, NumberedForms) or "is_valid" in vars(space):
+        return False
+    names = "keys", "number", "round", "is_valid", "canonical", "encode", "decode"
+    return len({next(c for c in type(space).__mro__ if name in vars(c)) for name in names}) == 1

@@ -329,11 +329,15 @@ class LinearizedFeatures(Protocol):
 class NumberedForms(Protocol):
     """A space whose canonical forms are few enough to be numbered, from 0 to below `size`.
 
-    This is optional. With it, repeats are found on the device, before Python objects are made.
+    This is optional. With it, batches are rounded and repeats found on the device, and Python
+    objects are made only of what is returned. All that can be decoded must be valid.
     """
 
     def keys(self, x: Tensor) -> Tensor:
         """Return the number of the canonical form nearest to each of `B x *shape`, `B`."""
+
+    def round(self, x: Tensor) -> Tensor:
+        """Return the encoding of what `decode` makes of each of `B x *shape`, on its device."""
 
     def number(self, key: Hashable) -> int:
         """Return the number of a canonical form."""

@@ -93,13 +93,15 @@ class NASBench201:
     def encode(self, archs: Sequence[Cell]) -> Tensor:
         """Encode cells as one-hots, `B x 8 x 7`."""
         operations = torch.tensor([a.operations for a in archs], dtype=torch.long).view(-1, 6)
-        rows = functional.pad(operations + 2, (1, 1))
-        rows[:, -1] = 1
-        return functional.one_hot(rows, 7).double()
+        return _one_hots(operations)
 
     def decode(self, x: Tensor) -> list[Cell]:
         """Take the likeliest of the five operations at each edge."""
-        return [Cell(tuple(row)) for row in x[:, 1:7, 2:].argmax(-1).tolist()]
+        return [Cell(tuple(row)) for row in _likeliest(x).tolist()]
+
+    def round(self, x: Tensor) -> Tensor:
+        """Encode the likeliest of the five operations at each edge."""
+        return _one_hots(_likeliest(x))
 
     def is_valid(self, arch: Cell) -> bool:
         """Whether `arch` has six known operations; a cell without any path is valid too."""
@@ -113,7 +115,7 @@ class NASBench201:
     def keys(self, x: Tensor) -> Tensor:
         """Return the number of each (relaxed) cell's isomorphism class: `B`, below 6,466."""
         places = 5 ** torch.arange(5, -1, -1, device=x.device)
-        return _classes_of_cells(x.device)[(x[:, 1:7, 2:].argmax(-1) * places).sum(1)]
+        return _classes_of_cells(x.device)[(_likeliest(x) * places).sum(1)]
 
     def number(self, key: Hashable) -> int:
         """Return the number of an isomorphism class; see `keys`."""
@@ -210,6 +212,18 @@ def _edge_costs(name: str) -> tuple[float, tuple[float, ...]]:
 
     common = measured(NONE)
     return common, tuple(measured(operation) - common for operation in range(len(OPERATIONS)))
+
+
+def _likeliest(x: Tensor) -> Tensor:
+    """Return the likeliest operations of (relaxed) cells, `B x 8 x 7` to `B x 6`."""
+    return x[:, 1:7, 2:].argmax(-1)
+
+
+def _one_hots(operations: Tensor) -> Tensor:
+    """Return the encodings of cells, given their operations, `B x 6`."""
+    nodes = functional.pad(operations + 2, (1, 1))
+    nodes[:, -1] = 1
+    return (nodes[:, :, None] == torch.arange(7, device=nodes.device)).double()
 
 
 @functools.cache
