@@ -28,7 +28,7 @@ from naslib_diffusion.diffusion.state import (
     save_state,
     with_moments,
 )
-from naslib_diffusion.runtime.graphs import capture
+from naslib_diffusion.runtime.graphs import Recorded
 from naslib_diffusion.runtime.threads import learning
 from naslib_diffusion.spaces.base import Space
 
@@ -187,8 +187,9 @@ class _Run:
         self.wrapped, self.optimizer = processes.setup(self.network, optimizer)
         self.step, self.share = 0, 0.0
         self._loss = torch.tensor(math.nan, device=device)
-        self._inputs: tuple[Tensor, Tensor, Tensor] | None = None
-        self._backward: Callable[[], Tensor] = self._losses_gradient
+        self._gradient: Callable[..., Tensor] = self._set_gradient
+        if isinstance(processes, Local) and device.type == "cuda":
+            self._gradient = Recorded(self._set_gradient)
         self.seconds = self.cpu_seconds = 0.0
 
     def take_step(self) -> None:
@@ -196,7 +197,7 @@ class _Run:
         start, cpu_start = time.perf_counter(), time.process_time()
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
-        loss = self._gradient(self._batch())
+        loss = self._gradient(*self._batch())
         self.optimizer.step()
         self._update_average()
         self.step += 1
@@ -210,28 +211,11 @@ class _Run:
         """Average loss of the last steps; reading it waits for the device."""
         return float(self._loss)
 
-    def _gradient(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        """Compute the loss and its gradient; on a card as a CUDA graph, recorded once."""
-        if self._inputs is None or not self._recorded:
-            self._inputs = batch
-        else:
-            for kept, new in zip(self._inputs, batch, strict=True):
-                kept.copy_(new)
-        if self._recorded and self._backward == self._losses_gradient:
-            self._backward = capture(self._losses_gradient)
-        return self._backward()
-
-    @property
-    def _recorded(self) -> bool:
-        """Whether steps are recorded: those of one process on a card."""
-        return isinstance(self.processes, Local) and self.processes.device.type == "cuda"
-
-    def _losses_gradient(self) -> Tensor:
-        """Return the loss on the present inputs, having set the gradient, clipped."""
-        assert self._inputs is not None
+    def _set_gradient(self, x0: Tensor, levels: Tensor, z: Tensor) -> Tensor:
+        """Set the gradient of the loss, clipped, and return the loss."""
         self.optimizer.zero_grad()
         with self.processes.autocast():
-            loss = score_matching_loss(self.wrapped, *self._inputs)
+            loss = score_matching_loss(self.wrapped, x0, levels, z)
         self.processes.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
         return loss.detach()

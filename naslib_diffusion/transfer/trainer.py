@@ -6,10 +6,8 @@ import copy
 import dataclasses
 import json
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from pathlib import Path
 
 import safetensors.torch
@@ -18,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from naslib_diffusion.runtime.files import read_tensors, write_atomically
-from naslib_diffusion.runtime.graphs import capture
+from naslib_diffusion.runtime.graphs import Recorded
 from naslib_diffusion.spaces.nasbench201 import Cell
 from naslib_diffusion.transfer.augment import augment
 from naslib_diffusion.transfer.image_set import ImageSet
@@ -48,6 +46,7 @@ class Trainer:
         network: in training.
         epochs: how many are done.
         loss: mean of the last epoch; NaN if the training diverged, 0 before the first epoch.
+        step: takes one step on images, given their numbers, `B`, on the device.
     """
 
     def __init__(
@@ -63,12 +62,11 @@ class Trainer:
         self.optimizer = recipe.optimizer(self._trained)
         self._random = torch.Generator(device)
         self._total = torch.zeros((), dtype=torch.double, device=device)
-        self._steps: Counter[int] = Counter()
-        self._recorded: dict[int, tuple[Tensor, Callable[[], Tensor]]] = {}
-        self._recordable = device.type == "cuda"
         self._stream: torch.cuda.Stream | None = None
-        if self._recordable:
+        self.step: Callable[[Tensor], Tensor] = self._take_step
+        if device.type == "cuda":
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+            self.step = Recorded(self._take_step, self._random, plain=PLAIN, warm_up=False)
 
     @property
     def finished(self) -> bool:
@@ -103,23 +101,8 @@ class Trainer:
             self.loss = math.nan
         self.epochs += 1
 
-    def step(self, rows: Tensor) -> None:
-        """Take one step on images, given their numbers, `B`, on the device."""
-        size = len(rows)
-        self._steps[size] += 1
-        if not self._recordable or self._steps[size] <= PLAIN:
-            self._take_step(rows)
-            return
-        if size not in self._recorded:
-            kept = rows.clone()
-            record = partial(self._take_step, kept)
-            self._recorded[size] = kept, capture(record, self._random, warm_up=False)
-        kept, run = self._recorded[size]
-        kept.copy_(rows)
-        run()
-
     def _take_step(self, rows: Tensor) -> Tensor:
-        """Take a step, and return the total of losses, to which its own is added."""
+        """Take a step on images, and return the total of losses, to which its own is added."""
         data, recipe, mixed = self._data, self.recipe, self._device.type == "cuda"
         images = augment(
             data.images[rows], flip=recipe.flip, crop=recipe.crop, random=self._random

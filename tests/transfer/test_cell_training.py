@@ -10,6 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from naslib_diffusion.runtime import graphs
 from naslib_diffusion.spaces import NASBench201
 from naslib_diffusion.spaces.nasbench201_network import live_edges
 from naslib_diffusion.transfer import (
@@ -151,9 +152,9 @@ def test_what_a_recording_reads_is_replaced_in_place(monkeypatch):
 
     def recording(self, *args):
         make(self, *args)
-        self._recordable = True
+        self.step = graphs.Recorded(self._take_step, plain=trainer.PLAIN, warm_up=False)
 
-    monkeypatch.setattr(trainer, "capture", capture)
+    monkeypatch.setattr(graphs, "capture", capture)
     monkeypatch.setattr(trainer.Trainer, "__init__", recording)
     again = train_cell(BEST, data, TEST, recipe)
     assert len(recorded) == 2, "one for each size of a batch"
