@@ -12,6 +12,7 @@ from botorch.exceptions.errors import UnsupportedError
 from botorch.exceptions.warnings import OptimizationWarning
 from naslib_diffusion.plugins.botorch.coding import Encoding
 from naslib_diffusion.plugins.botorch.constraints import Constraint
+from naslib_diffusion.plugins.botorch.joint import jointly
 from naslib_diffusion.plugins.botorch.task import Task
 from torch import Tensor
 
@@ -87,8 +88,9 @@ def optimize_acqf_diffusion(
         )
     if not isinstance(q, Integral) or q < 1:
         raise ValueError(f"q must be a whole number, at least 1, not {q!r}")
-    task = Task.of(acq_function, space, X_avoid, constraint, fixed_features, options, encoding)
-    chosen, values = task.single() if q == 1 else task.batch(int(q), sequential)
+    with jointly(acq_function):
+        task = Task.of(acq_function, space, X_avoid, constraint, fixed_features, options, encoding)
+        chosen, values = task.single() if q == 1 else task.batch(int(q), sequential)
     if len(chosen) < q:
         warnings.warn(
             f"Requested {q=} candidates from fully discrete search space, but only "

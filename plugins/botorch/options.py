@@ -8,7 +8,9 @@ from typing import Any
 
 from botorch.acquisition.acquisition import AcquisitionFunction
 from botorch.exceptions.errors import UnsupportedError
+from naslib_diffusion.plugins.botorch.joint import is_joint
 from naslib_diffusion.plugins.botorch.models import training_inputs
+from torch import Tensor
 
 from naslib_diffusion.optimize import Effort
 from naslib_diffusion.spaces import Space
@@ -32,6 +34,8 @@ worth computing at once: beyond, the batch leaves the processor's cache and cost
 as much per point."""
 MEMORY = 2**28
 """The same on a card, which is faster the more it is given: 2 GiB in double precision."""
+ROWS, CARD_ROWS = 256, 1024
+"""Most points at once, on the CPU and on a card."""
 MIN_BATCH = 8
 
 
@@ -62,8 +66,16 @@ def effort(
 
 
 def batch_size(acq_function: AcquisitionFunction) -> int:
-    """Return how many points the acquisition function should be given at once."""
+    """Return how many points the acquisition function should be given at once.
+
+    Where models go through their data once for all of them (`joint`), what counts is what each
+    point is judged with.
+    """
     inputs = training_inputs(acq_function)
     numbers = max((x.numel() for x in inputs), default=2**12)
-    most = MEMORY if any(x.is_cuda for x in inputs) else CACHE
-    return int(min(max(most // max(numbers, 1), MIN_BATCH), 1024))
+    card = any(x.is_cuda for x in inputs)
+    if is_joint(acq_function):
+        others = [getattr(acq_function, name, None) for name in ("X_baseline", "X_pending")]
+        numbers = (1 + sum(x.shape[-2] for x in others if isinstance(x, Tensor))) ** 2
+    most, rows = (MEMORY, CARD_ROWS) if card else (CACHE, ROWS)
+    return int(min(max(most // max(numbers, 1), MIN_BATCH), rows))

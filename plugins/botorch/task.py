@@ -138,7 +138,8 @@ class Task:
         best = maximizer(self._guide, known=taken, slack=self._slack)
         if not best.archs and not chosen:
             raise InputDataError(self._nothing)
-        return best.archs[:1], best.values[:1].squeeze().to(self.like)
+        found = best.archs[:1]
+        return found, self._value(found) if found else self.like.new_empty(0)
 
     def candidates(self, archs: list[Any]) -> Tensor:
         """Return the model's inputs of architectures, `n x d`."""
@@ -176,7 +177,14 @@ class Task:
         best = joint(self._guide, slack=self._slack, starts=starts)
         if not best.archs:
             raise InputDataError(self._nothing)
-        return list(best.archs[0].members), best.values[0].to(self.like)
+        members = list(best.archs[0].members)
+        return members, self._value(members)
+
+    @torch.no_grad()
+    def _value(self, archs: list[Any]) -> Tensor:
+        """Return the value of one batch by itself: rounding in others' company is another."""
+        value: Tensor = self.acq_function(self.candidates(archs)[None])
+        return value.squeeze().to(self.like)
 
     def _guide(self, x: Tensor) -> Tensor:
         """Evaluate the acquisition function on encodings, `B x *shape` or `B x q x *shape`."""
