@@ -65,13 +65,19 @@ def _side_by_side(layers: Sequence[nn.Module]) -> nn.Module:
     """
     if len(layers) == 1:
         return layers[0]
-    made, states = copy.deepcopy(layers[0]), [layer.state_dict(keep_vars=True) for layer in layers]
-    for name, whole in made.state_dict(keep_vars=True).items():
-        parts = [state[name] for state in states]
-        if whole.ndim:
-            whole.data = torch.cat([part.data for part in parts])
-        # what is no list of channels is the number of batches, which all have in common
-        views = whole.data.chunk(len(parts)) if whole.ndim else [whole.data] * len(parts)
-        for part, view in zip(parts, views, strict=True):
-            part.data = view
+    made = copy.deepcopy(layers[0])
+    for whole, *parts in zip(*(module.modules() for module in (made, *layers)), strict=True):
+        _join(whole, parts)
     return made
+
+
+def _join(whole: nn.Module, parts: Sequence[nn.Module]) -> None:
+    """Give a module the tensors of several ones, along their channels, and these their shares."""
+    learned = dict(whole.named_parameters(recurse=False))
+    for name, first in {**learned, **dict(whole.named_buffers(recurse=False))}.items():
+        own = [getattr(part, name).detach() for part in parts]
+        # what is no list of channels is a count of batches: one for each part
+        joint = torch.cat(own) if first.ndim else torch.stack(own)
+        shares = joint.chunk(len(parts)) if first.ndim else joint.unbind()
+        for module, tensor in zip((whole, *parts), (joint, *shares), strict=True):
+            setattr(module, name, nn.Parameter(tensor) if name in learned else tensor)
