@@ -194,7 +194,7 @@ def asks(machine: Machine) -> Rows:
                 chosen = _ask(space, points, None, machine)
                 aim = "<= a third" if points == 1000 else "<= 1.05 of the bound"
                 yield row(label, "its choice", chosen, "s", bound=on_cpu, by="CPU", aim=aim)
-                if points == 300:  # where the choice is nearest to being wrong
+                if points >= 300:  # where the choice is nearest to being wrong
                     forced = _ask(space, points, "cuda", machine)
                     yield row(label, "cuda", forced, "s", bound=on_cpu, by="CPU")
 

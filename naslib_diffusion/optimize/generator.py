@@ -18,7 +18,7 @@ from naslib_diffusion.diffusion.samplers import Sampler, sample_ancestral
 from naslib_diffusion.diffusion.schedules import karras_sigmas
 from naslib_diffusion.optimize.choice import best
 from naslib_diffusion.optimize.polish import Polisher
-from naslib_diffusion.optimize.pool import Pool, SpaceExhausted, Unique
+from naslib_diffusion.optimize.pool import Pool, SpaceExhausted, Unique, numbers_forms
 from naslib_diffusion.optimize.scale import (
     SHARPNESS,
     default_scale,
@@ -66,7 +66,7 @@ class GuidedGenerator(Generic[A]):
         denoiser: maps (`x`: `B x *shape`, `sigma`) to clean estimates. The default is the exact
             denoiser. It may be guided already, as `NoisyGuidance` is. Modules and the
             package's own denoisers are moved to `device`; functions get their input there.
-        device: where to compute. The default suits batches of `BATCH` (see
+        device: where to compute. The default suits the batches that a card would denoise (see
             `naslib_diffusion.runtime.devices`).
         seed: an integer that determines all random decisions. The default is a random one.
         steps: number of denoising steps, if `sigmas` is not given.
@@ -98,8 +98,9 @@ class GuidedGenerator(Generic[A]):
         scale: float | None = None,
     ) -> None:
         self.space = space
+        rows = CARD_BATCH if numbers_forms(space) else BATCH
         self.device = suitable_device(
-            BATCH, math.prod(space.shape), points_of(denoiser, space), device=device
+            rows, math.prod(space.shape), points_of(denoiser, space), device=device
         )
         self.denoiser = (
             ExactDenoiser(space, self.device, suitable_precision(space))

@@ -56,7 +56,7 @@ class Pool(Generic[A]):
         self.known = frozenset(known)
         self.unique = unique
         self.device = device
-        self.numbered = unique == "canonical" and _trusts_numbers(space)
+        self.numbered = unique == "canonical" and numbers_forms(space)
         self._made: dict[Hashable, A] = {}
         self._waiting: list[Tensor] = []
         self._taken: Tensor | None = None
@@ -158,9 +158,11 @@ def _order(scores: Tensor, n: int) -> Tensor:
     return scores.argsort(descending=True, stable=True)[:n]
 
 
-def _trusts_numbers(space: Space[Any]) -> bool:
-    """Whether all that is asked of a space about its architectures is of the class that numbers
-    them: another one may have a rule, or other forms.
+def numbers_forms(space: Space[Any]) -> bool:
+    """Whether repeats can be told by the numbers of a space's forms.
+
+    All that is asked of it about its architectures has to be of the class that numbers them:
+    another one may have a rule, or other forms.
     """
     if not isinstance(space, NumberedForms) or "is_valid" in vars(space):
         return False

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-WORTHWHILE = 2**22
+WORTHWHILE = 2**24
 """From how many multiplications of one step on it is left to a card.
 
-A step on a card waits for its launches, about a millisecond whatever its size; in that time
-one CPU core does some millions of multiplications."""
+A step on a card waits for its launches, a millisecond or two whatever its size; in that time one
+CPU core does some ten million of these multiplications, all that belongs to them included."""
 
 TYPICAL_POINTS = 100
 """Observations of a guide that is not known yet."""
