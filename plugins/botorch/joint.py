@@ -10,20 +10,41 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
 from botorch.models.gpytorch import GPyTorchModel
+from botorch.models.multitask import MultiTaskGP
 from botorch.posteriors.gpytorch import GPyTorchPosterior
 from botorch.posteriors.posterior import Posterior
-from gpytorch.distributions import MultivariateNormal
+from gpytorch.distributions import MultitaskMultivariateNormal, MultivariateNormal
 from gpytorch.models import ExactGP
 from linear_operator import to_linear_operator
+from linear_operator.operators import BlockDiagLinearOperator
+from naslib_diffusion.plugins.botorch.models import training_inputs
 from torch import Tensor, nn
+
+Law = tuple[Tensor, Tensor]
+"""Mean and covariance of one output at some points."""
 
 POINTS, CARD_POINTS = 256, 2048
 """Points whose joint posterior is computed at once, on the CPU and on a card: its covariance has
 so many rows and columns, of which small blocks are used."""
+LARGEST = 32
+"""Points of a batch, those that all have in common left out, up to which blocks are small."""
+
+_free: ContextVar[int] = ContextVar("points of a batch that are not fixed", default=0)
+
+
+@contextmanager
+def varying(points: int) -> Iterator[None]:
+    """Say how many points of each batch are varied; all batches have the others in common."""
+    token = _free.set(points)
+    try:
+        yield
+    finally:
+        _free.reset(token)
 
 
 @contextmanager
@@ -34,7 +55,8 @@ def jointly(acq_function: object) -> Iterator[None]:
     answer as ever.
     """
     modules = acq_function.modules() if isinstance(acq_function, nn.Module) else ()
-    models: list[Any] = [m for m in modules if is_exact(m) and not isinstance(m, _Joint)]
+    found = (module for module in modules if not isinstance(module, _Joint))
+    models: list[Any] = [module for module in found if is_exact(module) and _answers(module)]
     kinds = list(map(type, models))
     for model in models:
         model.__class__ = _joint(type(model))  # type: ignore[arg-type]
@@ -46,10 +68,22 @@ def jointly(acq_function: object) -> Iterator[None]:
 
 
 def is_exact(model: nn.Module) -> bool:
-    """Whether a model is a Gaussian process of one output on one set of training data."""
+    """Whether a model is a Gaussian process on one set of training data, of the same columns."""
     if not isinstance(model, ExactGP) or not isinstance(model, GPyTorchModel):
         return False
-    return bool(model.train_inputs) and model.num_outputs == 1 and not model.batch_shape
+    if isinstance(model, MultiTaskGP):  # it adds a column
+        return False
+    return bool(model.train_inputs) and not model.batch_shape
+
+
+@torch.no_grad()
+def _answers(model: Any) -> bool:
+    """Whether a model gives normal laws of just the points that it is asked about."""
+    try:
+        points = training_inputs(model)[0].flatten(0, -2)[:2]
+        return _laws(model.posterior(points), len(points)) is not None
+    except Exception:  # what is wrong, it says itself when it is asked
+        return False
 
 
 def is_joint(acq_function: object) -> bool:
@@ -86,26 +120,51 @@ class _Joint:
 def _of_batches(posterior: Callable[[Tensor], Posterior], x: Tensor) -> Posterior | None:
     """Return the posterior of batches, `B x q x d`, given that of points, `m x d`.
 
-    What all batches have in the same place, such as pending points, is there once, unless a
-    gradient is wanted, which is that of each batch. None if it is no normal law of the points.
+    What all batches have in the same place, such as pending points, is there once. Where a
+    gradient is wanted, `varying` has to confirm that these points are fixed, since what is varied
+    has a gradient in each batch. None if it is no normal law of the points.
     """
-    if x.requires_grad:
-        same = torch.zeros(x.shape[1], dtype=torch.bool, device=x.device)
-    else:
-        same = (x == x[:1]).all(-1).all(0)
+    same = (x == x[:1]).all(-1).all(0)
+    if x.requires_grad and int(same.sum()) != x.shape[1] - _free.get():
+        same = torch.zeros_like(same)
     back = same.long().argsort(stable=True).argsort()
     shared, own = x[0, same], x[:, ~same]
+    if own.shape[1] > LARGEST:
+        return None
     most = CARD_POINTS if x.is_cuda else POINTS
-    means, covariances = [], []
+    parts: list[list[Law]] = []
     for part in torch.split(own, max(most // max(own.shape[1], 1), 1)):
         points = torch.cat([part.flatten(0, 1), shared])
-        law: Any = getattr(posterior(points), "distribution", None)
-        if type(law) is not MultivariateNormal or law.event_shape != points.shape[:1]:
+        laws = _laws(posterior(points), len(points))
+        if laws is None:
             return None
         place = torch.arange(len(points), device=x.device)
         first = place[: part.shape[0] * part.shape[1]].view(part.shape[:2])
         index = torch.cat([first, place[first.numel() :].expand(len(part), -1)], 1)[:, back]
-        means.append(law.mean[index])
-        covariances.append(law.covariance_matrix[index[:, :, None], index[:, None, :]])
-    covariance = to_linear_operator(torch.cat(covariances))
-    return GPyTorchPosterior(MultivariateNormal(torch.cat(means), covariance))
+        rows, columns = index[:, :, None], index[:, None, :]
+        parts.append([(mean[index], covariance[rows, columns]) for mean, covariance in laws])
+    outputs = []
+    for output in zip(*parts, strict=True):
+        mean, covariance = (torch.cat(own) for own in zip(*output, strict=True))
+        outputs.append(MultivariateNormal(mean, to_linear_operator(covariance)))
+    one = len(outputs) == 1
+    return GPyTorchPosterior(
+        outputs[0] if one else MultitaskMultivariateNormal.from_independent_mvns(outputs)
+    )
+
+
+def _laws(posterior: Posterior, count: int) -> list[Law] | None:
+    """Return the laws of so many points, one for each output; None if they are not normal ones
+    that are independent of each other.
+    """
+    law: Any = getattr(posterior, "distribution", None)
+    if type(law) is MultivariateNormal:
+        laws = [(law.mean, law.covariance_matrix)]
+    elif type(law) is MultitaskMultivariateNormal and isinstance(
+        law.lazy_covariance_matrix, BlockDiagLinearOperator
+    ):
+        covariances = law.lazy_covariance_matrix.base_linear_op.to_dense()
+        laws = list(zip(law.mean.unbind(-1), covariances, strict=True))
+    else:
+        return None
+    return laws if laws[0][0].shape == (count,) else None

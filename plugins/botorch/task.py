@@ -14,6 +14,7 @@ from botorch.exceptions.errors import InputDataError, UnsupportedError
 from naslib_diffusion.plugins.botorch.checks import check_model, check_points
 from naslib_diffusion.plugins.botorch.coding import Coding, coding_of
 from naslib_diffusion.plugins.botorch.constraints import Constraint, Rule, slack_of
+from naslib_diffusion.plugins.botorch.joint import varying
 from naslib_diffusion.plugins.botorch.models import reference, training_inputs
 from naslib_diffusion.plugins.botorch.options import MIN_BATCH, effort
 from naslib_diffusion.plugins.botorch.pending import copied, pending, refusal
@@ -189,7 +190,8 @@ class Task:
     def _guide(self, x: Tensor) -> Tensor:
         """Evaluate the acquisition function on encodings, `B x *shape` or `B x q x *shape`."""
         flat = x.reshape(len(x), -1, self._width)
-        values: Tensor = self.acq_function(self.coding.inputs(flat).to(self.like.dtype))
+        with varying(flat.shape[1]):
+            values: Tensor = self.acq_function(self.coding.inputs(flat).to(self.like.dtype))
         return values
 
     @property

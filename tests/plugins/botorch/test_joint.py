@@ -5,16 +5,19 @@ import torch
 from botorch.acquisition import qNoisyExpectedImprovement
 from botorch.acquisition.analytic import LogExpectedImprovement
 from botorch.acquisition.logei import qLogExpectedImprovement, qLogNoisyExpectedImprovement
-from botorch.acquisition.multi_objective.logei import qLogExpectedHypervolumeImprovement
+from botorch.acquisition.multi_objective.logei import (
+    qLogExpectedHypervolumeImprovement,
+    qLogNoisyExpectedHypervolumeImprovement,
+)
 from botorch.acquisition.objective import ScalarizedPosteriorTransform
-from botorch.models import MixedSingleTaskGP, ModelListGP, SingleTaskGP
+from botorch.models import MixedSingleTaskGP, ModelListGP, MultiTaskGP, SingleTaskGP
 from botorch.models.transforms import Log, Normalize, Standardize
 from botorch.models.transforms.input import InputPerturbation
 from botorch.utils.multi_objective.box_decompositions.non_dominated import (
     FastNondominatedPartitioning,
 )
 from naslib_diffusion.plugins.botorch import optimize_acqf_diffusion
-from naslib_diffusion.plugins.botorch.joint import is_joint, jointly
+from naslib_diffusion.plugins.botorch.joint import is_joint, jointly, varying
 
 from naslib_diffusion.spaces import ProductSpace
 
@@ -25,6 +28,7 @@ Y = (X.sum(1, keepdim=True) * 3).sin() + 2
 POINTS = torch.rand(700, 1, D, dtype=torch.double, generator=RANDOM)
 PAIRS = torch.rand(300, 2, D, dtype=torch.double, generator=RANDOM)
 SAME = torch.cat([PAIRS, PAIRS[:1, :1].expand(300, 1, D)], 1)
+MANY = torch.cat([PAIRS[:40, 0][None].expand(9, 40, D), PAIRS[:9]], 1)
 SAME_FIRST = torch.cat([PAIRS[:1, :1].expand(300, 1, D), PAIRS], 1)
 
 MODELS = {
@@ -32,11 +36,18 @@ MODELS = {
     "standardized": lambda: SingleTaskGP(X, Y, outcome_transform=Standardize(1)),
     "normalized": lambda: SingleTaskGP(X, Y, input_transform=Normalize(D)),
     "known noise": lambda: SingleTaskGP(X, Y, torch.full_like(Y, 0.01)),
+    "two outputs": lambda: SingleTaskGP(X, torch.cat([Y, X[:, :1] * 9], 1)),
+    "two plain outputs": lambda: SingleTaskGP(
+        X, torch.cat([Y, X[:, :1] * 9], 1), outcome_transform=None
+    ),
+    "list": lambda: ModelListGP(SingleTaskGP(X, Y), SingleTaskGP(X[:9], X[:9, :1] * 9)),
     "mixed": lambda: MixedSingleTaskGP(torch.cat([X, (X[:, :1] > 0.5).double()], 1), Y, [D]),
 }
 OTHERS = {
     "log": lambda: SingleTaskGP(X, Y, outcome_transform=Log()),
-    "two outputs": lambda: SingleTaskGP(X, Y.repeat(1, 2)),
+    "tasks": lambda: MultiTaskGP(
+        torch.cat([X, torch.arange(12.0)[:, None].double() % 2], 1), Y, task_feature=D
+    ),
     "batch of models": lambda: SingleTaskGP(X.repeat(3, 1, 1), Y.repeat(3, 1, 1)),
     "perturbed": lambda: SingleTaskGP(
         X, Y, input_transform=InputPerturbation(torch.zeros(2, D, dtype=torch.double))
@@ -66,7 +77,7 @@ def inputs(name, x):
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("x", [POINTS, PAIRS, SAME, SAME_FIRST, POINTS[:1], SAME[:3, 2:]])
+@pytest.mark.parametrize("x", [POINTS, PAIRS, SAME, SAME_FIRST, POINTS[:1], SAME[:3, 2:], MANY])
 @pytest.mark.parametrize("noise", [False, True])
 def test_laws_are_those_of_the_model(name, x, noise):
     own, found = laws(MODELS[name](), inputs(name, x), observation_noise=noise)
@@ -75,14 +86,22 @@ def test_laws_are_those_of_the_model(name, x, noise):
     assert found.batch_shape == own.batch_shape
 
 
-@pytest.mark.parametrize("x", [POINTS, SAME])
-def test_gradients_are_those_of_each_batch(x):
+@pytest.mark.parametrize(
+    ("x", "free"),
+    [(POINTS, 1), (SAME, 2), (SAME_FIRST, 2), (SAME, 3), (SAME, 0), (SAME[:9, 2:], 1), (MANY, 1)],
+)
+def test_gradients_are_those_of_each_batch(x, free):
+    """Also where points that are varied happen to be the same in all batches."""
     slopes = []
+    fixed = torch.ones(1, x.shape[1], 1).double()
+    if free:
+        fixed[:, (x == x[:1]).all(-1).all(0).nonzero()[: x.shape[1] - free]] = 0
     for law in range(2):
         points = x.clone().requires_grad_()
-        own = laws(MODELS["standardized"](), points)[law]
+        with varying(free):
+            own = laws(MODELS["standardized"](), points)[law]
         value = own.mean.square().sum() + own.covariance_matrix.sin().sum()
-        slopes.append(torch.autograd.grad(value, points)[0])
+        slopes.append(torch.autograd.grad(value, points)[0] * fixed)
     torch.testing.assert_close(slopes[1], slopes[0])
 
 
@@ -97,8 +116,9 @@ def test_what_transforms_a_posterior_gets_the_same():
 def test_other_models_answer_as_ever(name):
     model = OTHERS[name]()
     x = PAIRS[:3]
-    own = model.posterior(x)
-    with jointly(Holder(model)):
+    own, function = model.posterior(x), Holder(model)
+    with jointly(function):
+        assert not is_joint(function)
         found = model.posterior(x)
     torch.testing.assert_close(found.mean, own.mean)
     torch.testing.assert_close(found.variance, own.variance)
@@ -107,6 +127,7 @@ def test_other_models_answer_as_ever(name):
 def test_functions_have_the_same_values():
     model = MODELS["standardized"]()
     both = ModelListGP(MODELS["plain"](), MODELS["standardized"]())
+    outputs = MODELS["two outputs"]()
     front = FastNondominatedPartitioning(torch.zeros(2, dtype=torch.double), Y.repeat(1, 2))
     functions = [
         (LogExpectedImprovement(model, best_f=2.5), POINTS),
@@ -114,6 +135,8 @@ def test_functions_have_the_same_values():
         (qNoisyExpectedImprovement(model, X), PAIRS),
         (qLogNoisyExpectedImprovement(model, X, prune_baseline=True), POINTS),
         (qLogExpectedHypervolumeImprovement(both, [0.0, 0.0], front), PAIRS),
+        (qLogExpectedHypervolumeImprovement(outputs, [0.0, 0.0], front), PAIRS),
+        (qLogNoisyExpectedHypervolumeImprovement(outputs, [0.0, 0.0], X), PAIRS),
     ]
     for function, x in functions:
         with torch.no_grad():
