@@ -55,7 +55,7 @@ class JoinedBlock(nn.Module):
             for edge, flow in zip(edges, layer(nodes[source]).chunk(len(edges), 1), strict=True):
                 target = EDGES[edge][1]
                 nodes[target] = nodes[target] + flow if target in nodes else flow
-        return nodes.get(3, torch.zeros_like(x))
+        return nodes[3] if 3 in nodes else torch.zeros_like(x)
 
 
 def _side_by_side(layers: Sequence[nn.Module]) -> nn.Module:

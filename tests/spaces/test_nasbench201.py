@@ -184,6 +184,13 @@ def test_decode_takes_the_likeliest_operation():
     assert NASBench201().decode(x) == [Cell((0, 1, 2, 3, 4, 0))]
 
 
+def test_rounding_is_decoding_and_encoding():
+    x = torch.rand(200, 8, 7, generator=torch.Generator().manual_seed(0))
+    space = NASBench201()
+    assert torch.equal(space.round(x), space.encode(space.decode(x)))
+    assert torch.equal(space.keys(space.round(x)), space.keys(x))
+
+
 def test_numbers_tell_isomorphism_classes_apart():
     space = NASBench201()
     cells = list(space)
