@@ -21,6 +21,8 @@ from naslib_diffusion.plugins.botorch.joint import is_joint, jointly, varying
 
 from naslib_diffusion.spaces import ProductSpace
 
+pytestmark = pytest.mark.filterwarnings("ignore:A not p.d., added jitter")
+
 D = 4
 RANDOM = torch.Generator().manual_seed(0)
 X = torch.rand(12, D, dtype=torch.double, generator=RANDOM)
