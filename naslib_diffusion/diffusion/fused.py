@@ -5,7 +5,6 @@ Its layers are so narrow that they cost little beside what plain PyTorch reads a
 
 from __future__ import annotations
 
-import copy
 import logging
 import math
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from torch.nn import functional
 
 from naslib_diffusion.diffusion.network import ScoreNetwork
 from naslib_diffusion.diffusion.transformer import Block
+from naslib_diffusion.runtime.sharing import sharing
 
 try:
     import triton
@@ -58,8 +58,7 @@ def fused(network: ScoreNetwork, precision: torch.dtype = torch.bfloat16) -> Sco
         return network
     if not suits or network.layout.nodes > TILE:
         return network
-    shared = {id(t): t for t in (*network.parameters(), *network.buffers())}
-    made = copy.deepcopy(network, shared)
+    made = sharing(network)
     fixed = None if made.layout.edges is None else made.fixed_relations[0]
     made.blocks = nn.ModuleList(FusedBlock(block, fixed, precision) for block in made.blocks)
     made.node_head = FusedHead(made.node_head, precision)

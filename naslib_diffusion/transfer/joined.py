@@ -1,6 +1,7 @@
 """A cell's network as it is trained: convolutions of one input and size are one wider convolution.
 
-A card takes hardly longer for it, and half as many kernels are half as many launches.
+A card takes hardly longer for it, and half as many kernels are half as many launches. The network
+itself keeps a layer for each edge: files are of these, and zero-cost scores count them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from naslib_diffusion.runtime.sharing import sharing
 from naslib_diffusion.spaces.nasbench201_features import EDGES
 from naslib_diffusion.spaces.nasbench201_network import CellBlock, CellNetwork
 
@@ -24,8 +26,7 @@ def joined(network: CellNetwork) -> CellNetwork:
     Args:
         network: of one copy, on its device and in its memory format, without gradients.
     """
-    shared = {id(t): t for t in (*network.parameters(), *network.buffers())}
-    made = copy.deepcopy(network, shared)
+    made = sharing(network)
     for index, block in enumerate(network.body):
         if isinstance(block, CellBlock):
             made.body[index] = JoinedBlock(block)
