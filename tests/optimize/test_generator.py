@@ -243,17 +243,20 @@ def test_space_without_blocks_needs_a_denoiser():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_on_a_gpu():
+def test_on_a_gpu(monkeypatch):
     generator = GuidedGenerator(SPACE, seed=0)
     assert generator.device.type == "cuda"
     guide = quadratic(56)
     on_device = generator.generate(100, lambda x: guide(x.cpu()).to(x.device))
     assert len({SPACE.canonical(cell) for cell in on_device}) == 100
-    # noise is the device's own, and its batches are larger
-    on_cpu = GuidedGenerator(SPACE, device="cpu", seed=0).generate(100, guide)
+    # noise is the device's own; with as large batches, the mean of another seed is as near
+    monkeypatch.setattr(GuidedGenerator, "_draws_many", lambda self, pool: True)
+    generators = [GuidedGenerator(SPACE, device="cpu", seed=seed) for seed in (0, 1)]
+    means = [guide(SPACE.encode(g.generate(100, guide))).mean() for g in generators]
     spread = guide(SPACE.encode(SPACE.sample(1000))).std()
-    means = [guide(SPACE.encode(cells)).mean() for cells in (on_device, on_cpu)]
-    assert means[0] > means[1] - 0.1 * spread
+    assert abs(guide(SPACE.encode(on_device)).mean() - means[0]) < 0.1 * spread + abs(
+        means[0] - means[1]
+    )
 
 
 def test_default_scale():
