@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from naslib_diffusion.diffusion.paths import PathMean
 from naslib_diffusion.spaces.base import (
@@ -187,6 +188,9 @@ def _mean_of(block: Block, device: torch.device | str | None, dtype: torch.dtype
     It maps `x` (`G x w x B`) and `sigma` (`1 x 1 x` 1 or B) to `G x w x B`.
     """
     if isinstance(block, AtomBlock):
+        start = _start_of_one_hots(block.atoms)
+        if start is not None:
+            return partial(_one_hot_mean, start=start, count=len(block.atoms))
         return partial(_atoms_mean, atoms=_some(block).to(device, dtype))
     if isinstance(block, UnionBlock):
         return _mean_of_union(block, device, dtype)
@@ -294,6 +298,25 @@ def _atoms_mean(x: Tensor, sigma: Tensor, atoms: Tensor) -> Tensor:
         chunks = zip(torch.split(x, rows, 2), sigmas, strict=True)
         return torch.cat([_atoms_mean(part, level, atoms) for part, level in chunks], 2)
     return atoms.mT @ torch.softmax(_logits(x, sigma, atoms), 1)
+
+
+def _start_of_one_hots(atoms: Tensor) -> int | None:
+    """Return where in atoms, `K x w`, one-hots of K > 1 coordinates are, in order; None if not."""
+    count, width = atoms.shape
+    if not 1 < count <= width:
+        return None
+    start = int(atoms[0].argmax())
+    same = torch.zeros_like(atoms)
+    same[:, start : start + count].fill_diagonal_(1)
+    return start if torch.equal(atoms, same) else None
+
+
+def _one_hot_mean(x: Tensor, sigma: Tensor, start: int, count: int) -> Tensor:
+    """Posterior mean over one-hots of `count` coordinates from `start`, of `x` (`G x w x B`)."""
+    mean = torch.softmax(x[:, start : start + count] / sigma**2, 1)
+    if count == x.shape[1]:
+        return mean
+    return functional.pad(mean, (0, 0, start, x.shape[1] - start - count))
 
 
 def _logits(x: Tensor, sigma: Tensor, atoms: Tensor) -> Tensor:

@@ -27,7 +27,10 @@ def product(blocks):
 
 
 class TestMixedBlocks(DenoiserTestCase):
-    """Equal blocks that are not neighbours, given out of order, a fixed one and an integer."""
+    """Equal blocks that are not neighbours, given out of order, a fixed one and an integer.
+
+    And one-hots with a coordinate beside them, and between them, that is always zero.
+    """
 
     blocks = (
         AtomBlock(4, EYE),
@@ -35,6 +38,8 @@ class TestMixedBlocks(DenoiserTestCase):
         AtomBlock(0, EYE),
         AtomBlock(3, GRID),
         AtomBlock(10, GRID),
+        AtomBlock(11, EYE[1:]),
+        AtomBlock(14, EYE[[0, 2]]),
     )
 
     @pytest.fixture
