@@ -16,6 +16,10 @@ SINGLE_NOISE = 9e-4
 """From how much noise, relative to the prior variance, single precision will do: what is left of
 the variance at a point that was observed is about as much, and rounding adds some 4e-5."""
 
+FAINTEST = -80.0
+"""Smaller logarithms of correlations count as this one: where the exponential function leaves the
+normal range of single precision, it takes ten times as long."""
+
 Pullback = Callable[[Tensor, Tensor], Tensor]
 """Maps gradients of scores by mean and by deviation, `B` each, to those by points, `B x ...`."""
 
@@ -53,13 +57,13 @@ def matern(squares: Tensor) -> Tensor:
 
 
 def _rbf_and_fall(squares: Tensor, factor: float) -> tuple[Tensor, Tensor]:
-    value = squares.mul_(-0.5).exp_().mul_(factor)
+    value = squares.mul_(-0.5).clamp_(min=FAINTEST).exp_().mul_(factor)
     return value, value
 
 
 def _matern_and_fall(squares: Tensor, factor: float) -> tuple[Tensor, Tensor]:
     distances = (5 * squares).sqrt_()
-    decay = torch.neg(distances).exp_().mul_(factor)
+    decay = torch.neg(distances).clamp_(min=FAINTEST).exp_().mul_(factor)
     rising = distances.add_(1).mul_(decay)
     return squares.mul_(5 / 3).mul_(decay).add_(rising), rising.mul_(5 / 3)
 
