@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import math
 from collections.abc import Hashable, Sequence
 from typing import Any, Generic, TypeVar
@@ -46,7 +46,7 @@ class Scores(Generic[A]):
         self.relaxed, self.count = Relaxed(self), 0
         self._x: list[Tensor] = []
         self._values: list[Tensor] = []
-        self._known: dict[bytes, float] = {}
+        self._known: dict[int, float] = {}
 
     def encode(self, archs: Sequence[A]) -> Tensor:
         """Encode architectures as the scores take them, `B x D`."""
@@ -110,7 +110,7 @@ class Scores(Generic[A]):
             (worst,) = self.decode(x[bad[0]])
             raise ValueError(f"the guide is NaN at architecture {worst}")
 
-    def _remember(self, x: Tensor, values: Tensor, keys: Sequence[bytes]) -> None:
+    def _remember(self, x: Tensor, values: Tensor, keys: Sequence[int]) -> None:
         self._x.append(x)
         self._values.append(values)
         self._known.update(zip(keys, values.tolist(), strict=True))
@@ -148,7 +148,22 @@ class Relaxed:
         return torch.cat([value for value, _ in known]), torch.cat([slope for _, slope in known])
 
 
-def row_keys(x: Tensor) -> list[bytes]:
-    """Return a short key of each row; equal rows have equal keys."""
-    rows = x.contiguous().cpu().numpy()
-    return [hashlib.blake2b(row, digest_size=16).digest() for row in rows]
+def row_keys(x: Tensor) -> list[int]:
+    """Return a key of each row of numbers, `B x D`, computed where they are.
+
+    Equal rows have equal keys; two different ones have the same with a probability of about
+    2^-64: the sum of their bits times random numbers, modulo 2^64.
+    """
+    bits = x.double().contiguous().view(torch.int64)
+    mixed = bits ^ (bits >> 52)  # round numbers end in zeros, which multiples would keep
+    mixed *= _multipliers(x.shape[1], x.device)
+    keys: list[int] = mixed.sum(1).tolist()
+    return keys
+
+
+@functools.lru_cache(maxsize=64)
+def _multipliers(count: int, device: torch.device) -> Tensor:
+    """Return random odd numbers of 64 bits, copied to a device once."""
+    random = torch.Generator().manual_seed(0)
+    numbers = torch.randint(-(2**63), 2**63 - 1, (count,), generator=random)
+    return (numbers | 1).to(device)

@@ -19,7 +19,7 @@ class Validity:
 
     def __init__(self, space: Space[Any]) -> None:
         self.space = space
-        self._known: dict[bytes, bool] = {}
+        self._known: dict[int, bool] = {}
 
     def __call__(self, x: Tensor) -> Tensor:
         """Decode what was not asked before."""

@@ -6,8 +6,10 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from naslib_diffusion.optimize.scores import Scores
+from naslib_diffusion.optimize.scores import Scores, row_keys
 from naslib_diffusion.spaces import NASBench201, ProductSpace
 
 SPACE = NASBench201()
@@ -52,3 +54,22 @@ def test_bad_guides():
         Scores(SPACE, lambda x: x.sum())(x)
     with pytest.raises(ValueError, match=r"the guide is NaN at architecture \|"):
         Scores(SPACE, lambda x: rugged(x) * math.nan)(x)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 8), st.integers(0, 1000))
+def test_keys_tell_rows_apart(rows, columns, seed):
+    random = torch.Generator().manual_seed(seed)
+    steps = torch.randint(0, 2 + seed % 7, (rows, columns), generator=random)
+    for x in (steps, steps / 7 - 0.3, 1e-300 * steps, steps.float()):
+        distinct, places = torch.unique(x, dim=0, return_inverse=True)
+        keys = row_keys(x)
+        assert keys == row_keys(x.repeat(1, 2)[:, :columns])
+        assert len(set(keys)) == len(distinct)
+        assert [row_keys(distinct)[i] for i in places.tolist()] == keys
+
+
+def test_keys_tell_all_cells_apart():
+    cells = NASBench201()
+    x = cells.encode(list(cells)).flatten(1)
+    assert len(set(row_keys(x))) == len(x) == 15_625
