@@ -22,6 +22,10 @@ LEVEL = 0.25
 """Variance of its level, in units of that."""
 STEPS = 12
 """Newton steps; the posterior is concave in logarithms, and few are needed."""
+SURE = 0.1
+"""Variance of the latent value at a label. Laplace's own is as large as the prior's where labels
+are sure, since they say nothing of how far from zero it is there. With that, a point that failed
+could be tried again and again."""
 LIMIT = 300
 """Only the latest labels count beyond so many."""
 
@@ -30,7 +34,8 @@ LIMIT = 300
 class Classifier:
     """Logarithm of the probability that a label is true (probit likelihood, Laplace's method).
 
-    Rasmussen and Williams (2006), algorithms 3.1 and 3.2.
+    Rasmussen and Williams (2006), algorithms 3.1 and 3.2. The variance is that given latent values
+    at the labels, see `SURE`.
 
     Attributes:
         x: encodings of the labels, `n x D`.
@@ -53,9 +58,11 @@ class Classifier:
         unit = math.sqrt(float(squared_distances(x, x).mean())) or 1.0
         kernels = [(unit * length, variance) for length in LENGTHS for variance in VARIANCES]
         covariances = torch.stack([_covariance(x, x, *kernel) for kernel in kernels])
-        evidence, pull, roots, factor = _mode(covariances, signs.double())
+        evidence, pull = _mode(covariances, signs.double())
         best = int(evidence.argmax())
-        whiten = torch.linalg.solve_triangular(factor[best], roots[best].diag(), upper=False)
+        eye = torch.eye(len(signs)).to(x)
+        factor = torch.linalg.cholesky(covariances[best] + SURE * eye)
+        whiten = torch.linalg.solve_triangular(factor, eye, upper=False)
         return cls(x, kernels[best], pull[best], whiten)
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -75,12 +82,11 @@ def _covariance(a: Tensor, b: Tensor, length: float, variance: float) -> Tensor:
     return variance * (local + (a - 0.5) @ (b - 0.5).mT + LEVEL)
 
 
-def _mode(covariances: Tensor, signs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _mode(covariances: Tensor, signs: Tensor) -> tuple[Tensor, Tensor]:
     """Find the mode of the latent values under each of `G x n x n` covariances.
 
     Returns:
-        The log evidence, `G`; the gradient of the log likelihood at the mode and the roots of its
-        curvature, `G x n`; and the Cholesky factor of `I + W^1/2 K W^1/2`, `G x n x n`.
+        The log evidence, `G`, and the gradient of the log likelihood at the mode, `G x n`.
     """
     latent = torch.zeros(covariances.shape[:2], dtype=covariances.dtype, device=signs.device)
     eye = torch.eye(len(signs), dtype=covariances.dtype, device=signs.device)
@@ -96,4 +102,4 @@ def _mode(covariances: Tensor, signs: Tensor) -> tuple[Tensor, Tensor, Tensor, T
         weights = aim - roots * torch.cholesky_solve(reached, factor)[..., 0]
         latent = (covariances @ weights[..., None])[..., 0]
     fit = torch.special.log_ndtr(signs * latent).sum(1) - 0.5 * (weights * latent).sum(1)
-    return fit - factor.diagonal(dim1=1, dim2=2).log().sum(1), pull, roots, factor
+    return fit - factor.diagonal(dim1=1, dim2=2).log().sum(1), pull

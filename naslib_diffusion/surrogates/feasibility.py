@@ -22,9 +22,9 @@ CAUTION = 10.0
 """How much more the logarithm of the probability counts there."""
 HOPELESS = -8.0
 """Below this, acquisition functions count little: where all that is likely is known, their
-logarithms fall without bound, and what hardly can be evaluated promises most for ever."""
-LEAK = 0.02
-"""How much they count there."""
+logarithms fall to minus thousands, and what hardly can be evaluated promises most for ever."""
+LEAK = 0.5
+"""How much the logarithm of what is missing counts there."""
 
 
 @dataclass(frozen=True)
@@ -116,5 +116,5 @@ class Constrained:
     def __call__(self, x: Tensor) -> Tensor:
         """Score encodings, `B x *shape` to `B`."""
         worth, likely = self.acquisition(x), self.feasibility(x)
-        worth = worth.clamp(min=HOPELESS) + LEAK * (worth - HOPELESS).clamp(max=0)
+        worth = worth.clamp(min=HOPELESS) - LEAK * (HOPELESS - worth).clamp(min=0).log1p()
         return worth + likely + CAUTION * (likely - self.feasibility.demand).clamp(max=0)

@@ -59,14 +59,16 @@ def read_history(
 
     A pruned trial counts with its last intermediate value, but never as better than the median of
     the complete ones, since values of early steps are not final ones. A failed trial counts as a
-    failure, unless its architecture was or is evaluated again; one that was lost with its worker
-    does not count, but two are a failure. An infinitely good value counts as the best finite one,
+    failure, unless its architecture was or is evaluated again; where it failed before it had all
+    parameters, the proposal has the others. One that was lost with its worker does not count, but
+    two are a failure. An infinitely good value counts as the best finite one,
     an infinitely bad one as a failure.
     """
     history: History[A] = History()
     names = set(codec.distributions)
     signs = [1.0 if d == StudyDirection.MAXIMIZE else -1.0 for d in directions]
     cap, middle = _best(trials, signs), _median(trials, signs)
+    always = _always(trials)
     rows: list[tuple[A, Row | None, dict[str, float]]] = []
     deaths: dict[Any, int] = {}
     space = structure(unpinned(codec.space)) if elsewhere else unpinned(codec.space)
@@ -74,7 +76,7 @@ def read_history(
         if trial.number == own:
             continue
         finished = trial.state in FINISHED
-        arch = _read(codec, space, trial.params if finished else claimed(trial))
+        arch = _read(codec, space, _params(trial, names, always) if finished else claimed(trial))
         if arch is None:
             continue
         if not finished:
@@ -111,6 +113,20 @@ def _read(codec: Codec[A], space: Space[A], params: dict[str, Any]) -> A | None:
     except (KeyError, ValueError, TypeError):
         return None
     return arch if space.is_valid(arch) else None
+
+
+def _always(trials: Sequence[FrozenTrial]) -> set[str]:
+    """Return the parameters of all complete trials: no choice decides whether they occur."""
+    own = [set(trial.params) for trial in trials if trial.state == TrialState.COMPLETE]
+    return set.intersection(*own) if own else set()
+
+
+def _params(trial: FrozenTrial, names: set[str], always: set[str]) -> dict[str, Any]:
+    """Return what a finished trial had, and what it would have had if it had not failed before."""
+    missing = names - trial.params.keys()
+    early = trial.state == TrialState.FAIL and bool(missing) and missing <= always
+    params: dict[str, Any] = claimed(trial) if early else trial.params
+    return params
 
 
 def _values(

@@ -40,6 +40,16 @@ def test_labels_are_believed_where_they_were_seen() -> None:
     assert ((likely > 0.5) == ~fails(x)).all()
 
 
+def test_what_failed_is_hardly_expected_to_succeed() -> None:
+    """Even where all failures are at the edge: in between are none that say how far it goes."""
+    near = 0.5 + points(20, dim=1) / 40
+    fine, edge = points(14, dim=1) / 2, 1 - points(20, dim=1) / 1000
+    labels = torch.arange(54) < 14
+    model = Classifier.fit(torch.cat([fine, near, edge]), labels)
+    assert (model(torch.cat([near[near[:, 0] > 0.51], edge])).exp() < 0.1).all()
+    assert (model(fine[fine[:, 0] < 0.45]).exp() > 0.7).all()
+
+
 def test_gradient_is_that_of_the_value() -> None:
     x = points(20)
     model = Classifier.fit(x, ~fails(x))
@@ -63,14 +73,15 @@ def test_constraints_with_values_are_modelled_by_their_values() -> None:
     assert low > math.log(0.9) > math.log(0.1) > high
 
 
-def test_what_hardly_can_be_evaluated_never_looks_better() -> None:
+@pytest.mark.parametrize("worth", [-300.0, -30_000.0])
+def test_what_hardly_can_be_evaluated_never_looks_better(worth: float) -> None:
     """However little is left to gain where evaluations succeed."""
     x = points(40)
     model = Feasibility((Classifier.fit(x, ~fails(x)),), known=40)
     good, bad = torch.full((1, 4), 0.1).double(), torch.full((1, 4), 0.9).double()
 
     def acquisition(z: torch.Tensor) -> torch.Tensor:
-        return torch.where(fails(z), -1.0, -300.0).double()
+        return torch.where(fails(z), -1.0, worth).double()
 
     score = Constrained(acquisition, model)
     assert score(good) > score(bad)
