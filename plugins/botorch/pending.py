@@ -6,6 +6,7 @@ import copy
 from typing import TypeVar
 
 import torch
+from botorch.acquisition.multi_objective.base import MultiObjectiveAnalyticAcquisitionFunction
 from botorch.exceptions.errors import UnsupportedError
 from botorch.models.model import Model
 from torch import Tensor, nn
@@ -44,6 +45,8 @@ def refusal(acq_function: object, points: Tensor) -> Exception | None:
 
     It is tried on a copy, since some functions settle for a size at the first call.
     """
+    if len(points) > 1 and isinstance(acq_function, MultiObjectiveAnalyticAcquisitionFunction):
+        return UnsupportedError("it is analytic")  # and takes several for objectives
     try:
         with torch.no_grad():
             copied(acq_function)(points.unsqueeze(0))  # type: ignore[operator]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from botorch.acquisition import qLogNoisyExpectedImprovement, qNoisyExpectedImprovement
 from botorch.acquisition.max_value_entropy_search import qLowerBoundMaxValueEntropy
+from botorch.acquisition.multi_objective.analytic import ExpectedHypervolumeImprovement
 from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
 from botorch.acquisition.multi_objective.monte_carlo import qNoisyExpectedHypervolumeImprovement
 from botorch.acquisition.preference import AnalyticExpectedUtilityOfBestOption
@@ -14,6 +15,9 @@ from botorch.exceptions.errors import UnsupportedError
 from botorch.models import ModelListGP, SingleTaskGP
 from botorch.models.pairwise_gp import PairwiseGP
 from botorch.sampling import SobolQMCNormalSampler
+from botorch.utils.multi_objective.box_decompositions.non_dominated import (
+    FastNondominatedPartitioning,
+)
 from naslib_diffusion.plugins.botorch import optimize_acqf_diffusion
 
 from naslib_diffusion.spaces import ProductSpace
@@ -91,6 +95,19 @@ def test_functions_of_whole_batches_are_maximised_jointly():
     # newer versions of BoTorch say it themselves
     with pytest.raises(UnsupportedError, match=r"only supports q=2|use another q"):
         optimize_acqf_diffusion(function, SPACE, 3)
+
+
+@pytest.mark.parametrize("q", [2, 3])
+def test_analytic_functions_of_several_objectives_take_one_point(q):
+    """BoTorch does not check it: with as many points as its message names it returns a number."""
+    x, y = data()
+    both = torch.cat([y, -y.flip(0)], 1)
+    worst = both.min(0).values - 0.1
+    boxes = FastNondominatedPartitioning(worst, both)
+    function = ExpectedHypervolumeImprovement(SingleTaskGP(x, both), worst.tolist(), boxes)
+    with pytest.raises(UnsupportedError, match="use another q, or a Monte Carlo"):
+        optimize_acqf_diffusion(function, SPACE, q, options=OPTIONS)
+    assert len(optimize_acqf_diffusion(function, SPACE, 1, options=OPTIONS)[0]) == 1
 
 
 def test_paths_are_maximised_each_on_its_own():
