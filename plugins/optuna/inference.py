@@ -93,8 +93,11 @@ def rivals(
     return found
 
 
-def seen(trials: Iterable[FrozenTrial], params: Mapping[str, Any]) -> bool:
-    """Whether a trial has no other values than `params`: what it leaves out does not matter."""
+def seen(trials: Iterable[FrozenTrial], params: Mapping[str, Any]) -> list[str]:
+    """Return the parameters of a trial that has no other values than `params`; none if none has.
+
+    What the trial leaves out does not matter.
+    """
     for trial in trials:
         if sharing.lost(trial):
             continue
@@ -105,8 +108,8 @@ def seen(trials: Iterable[FrozenTrial], params: Mapping[str, Any]) -> bool:
             if name not in trial.distributions or not trial.distributions[name].single()
         ]
         if varied and all(_equal(name, own, params) for name in varied):
-            return True
-    return False
+            return varied
+    return []
 
 
 def _equal(name: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -118,6 +118,47 @@ def test_a_failure_that_its_worker_saw_is_not_tried_again() -> None:
     assert len(stored(study)) == 6
 
 
+@pytest.mark.parametrize("early", [False, True])
+def test_the_border_of_failures_is_approached_with_few_of_them(early: bool) -> None:
+    """Also where trials fail before they ask for all parameters."""
+
+    def objective(trial: optuna.Trial) -> float:
+        x = trial.suggest_float("x", 0, 1)
+        y = None if early and x > 0.5 else trial.suggest_float("y", 0, 1)
+        if x > 0.5:
+            raise ValueError
+        assert y is not None
+        return -x + (y - 0.3) ** 2
+
+    study = optuna.create_study(sampler=DiffusionNAGSampler(seed=0))
+    study.optimize(objective, n_trials=50, catch=(ValueError,))
+    failed = [trial.state == TrialState.FAIL for trial in study.trials]
+    assert sum(failed[25:]) <= 12
+    assert study.best_value < -0.49
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+def test_choices_of_conditional_groups_are_not_repeated(seed: int) -> None:
+    """Where many groups do not take part in what repeats."""
+
+    def objective(trial: optuna.Trial) -> float:
+        kind = trial.suggest_categorical("kind", ["forest", "svm", "net"])
+        if kind == "forest":
+            return 2 - trial.suggest_int("depth", 1, 20) / 20
+        if kind == "svm":
+            c = abs(math.log10(trial.suggest_float("c", 1e-5, 1e5, log=True)))
+            if trial.suggest_categorical("kernel", ["linear", "rbf"]) == "linear":
+                return 1 + c
+            return c + abs(math.log10(trial.suggest_float("gamma", 1e-6, 1, log=True)) + 3)
+        layers = trial.suggest_int("layers", 1, 3)
+        return 0.5 + sum(trial.suggest_int(f"units{i}", 8, 512) for i in range(layers)) / 500
+
+    sampler = DiffusionNAGSampler(seed=seed, warn_independent_sampling=False)
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(objective, n_trials=60)
+    assert len({repr(sorted(trial.params.items())) for trial in study.trials}) == 60
+
+
 @pytest.mark.parametrize("count", [4, 5])
 def test_a_rule_may_leave_very_little(count: int) -> None:
     names = [f"w{i}" for i in range(count)]
