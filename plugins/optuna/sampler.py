@@ -45,9 +45,8 @@ VARIES = "its range changes, or it is not in every trial and `group` is False"
 CLAIMS = 10
 """How often a proposal is drawn anew because another worker claimed it at the same moment."""
 
-REDRAWS, DRAWS = 20, 32
-"""How often a group is drawn anew because all groups together repeat a trial, and how many values
-of it are tried each time."""
+REDRAWS = 200
+"""How often a group is drawn anew, at most, because all groups together repeat a trial."""
 
 
 class DiffusionNAGSampler(BaseSampler):
@@ -269,25 +268,16 @@ class DiffusionNAGSampler(BaseSampler):
         """
         trials = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
         for _ in range(REDRAWS):
-            repeated = self._repeated(trials, params)
-            if not repeated and self._allowed(params):
+            repeated = [] if self._options.repeats else seen(trials, params)
+            if not repeated and (self._is_valid is None or allows(self._is_valid, params)):
                 break
             own = [share for share in shares if not share.keys().isdisjoint(repeated)] or shares
             share = own[self._rng.rng.randint(len(own))]
             others = {n: params[n] for n in params if n not in share}
             codec = self._parts.codec(study, share, others, _part(given, share))
-            for arch in codec.space.sample(DRAWS, torch.Generator().manual_seed(self._seed())):
-                params.update(codec.write(arch))
-                if self._allowed(params) and not self._repeated(trials, params):
-                    break
+            (arch,) = codec.space.sample(1, torch.Generator().manual_seed(self._seed()))
+            params.update(codec.write(arch))
         sharing.claim(study, trial, params)
-
-    def _repeated(self, trials: Sequence[FrozenTrial], params: Mapping[str, Any]) -> list[str]:
-        """Return the parameters in which a trial is repeated that must not be."""
-        return [] if self._options.repeats else seen(trials, params)
-
-    def _allowed(self, params: dict[str, Any]) -> bool:
-        return self._is_valid is None or allows(self._is_valid, params)
 
     def _priors_for(self, codec: Codec[Any], count: int) -> Priors:
         """Return for each objective what the user and earlier studies say."""
