@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
+from naslib_diffusion.plugins.optuna.inference import complete
 from naslib_diffusion.plugins.optuna.sharing import claimed, lost
 from naslib_diffusion.plugins.optuna.spaces import Codec
 from optuna.study import StudyDirection
@@ -61,8 +62,8 @@ def read_history(
     the complete ones, since values of early steps are not final ones. A failed trial counts as a
     failure, unless its architecture was or is evaluated again; where it failed before it had all
     parameters, the proposal has the others. One that was lost with its worker does not count, but
-    two are a failure. An infinitely good value counts as the best finite one,
-    an infinitely bad one as a failure.
+    two are a failure. An infinitely good value counts as the best finite one, an infinitely bad
+    one as a failure.
     """
     history: History[A] = History()
     names = set(codec.distributions)
@@ -117,7 +118,7 @@ def _read(codec: Codec[A], space: Space[A], params: dict[str, Any]) -> A | None:
 
 def _always(trials: Sequence[FrozenTrial]) -> set[str]:
     """Return the parameters of all complete trials: no choice decides whether they occur."""
-    own = [set(trial.params) for trial in trials if trial.state == TrialState.COMPLETE]
+    own = [set(trial.params) for trial in complete(trials)]
     return set.intersection(*own) if own else set()
 
 
